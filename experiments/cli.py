@@ -1,0 +1,53 @@
+"""The command line: `edgewright run quickstart`, `edgewright --help`.
+
+Results go to stdout, talk and errors to stderr. Exit code 2: the input is bad, and nothing was written. The commands live in
+`cli_run.py`, `cli_catalogue.py` and `cli_explain.py`; none of them imports more than click until it is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from edgewright.experiments.cli_catalogue import devices, policies, schema
+from edgewright.experiments.cli_explain import explain
+from edgewright.experiments.cli_run import check, report, run
+
+__all__ = ["BadInput", "Edgewright", "main"]
+
+
+class BadInput(click.ClickException):
+    """An error of the user's input: its message on stderr, exit code 2."""
+
+    exit_code = 2
+
+
+class Edgewright(click.Group):
+    """A click group that turns errors of input into one message."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; input errors of any house end it with exit code 2."""
+        try:
+            return super().invoke(ctx)
+        except (FileNotFoundError, FileExistsError) as error:
+            raise BadInput(str(error)) from None
+        except ValueError as error:
+            from edgewright.simulator.errors import ScenarioError
+
+            if not isinstance(error, ScenarioError):
+                raise
+            raise BadInput(str(error)) from None
+
+
+@click.group(cls=Edgewright, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="edgewright", prog_name="edgewright")
+def main() -> None:
+    """Simulate clusters of edge machines that run neural networks.
+
+    A SCENARIO is the path of a YAML file, or the name of a shipped one: `edgewright run quickstart`.
+    """
+
+
+for command in (run, check, explain, report, devices, policies, schema):
+    main.add_command(command)

@@ -1,0 +1,160 @@
+"""`edgewright explain`: the plan of one step as a Gantt chart — what runs where, what waits for what, which roof binds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from edgewright.experiments.cli_output import print_json, print_table, quantity
+
+if TYPE_CHECKING:
+    from edgewright.hwmodels import Cluster, Demand
+    from edgewright.policies.plan import Op
+    from edgewright.policies.timeline import Timeline
+    from edgewright.simulator.assemble import Setup
+    from edgewright.workloads import Step
+
+__all__ = ["explain"]
+
+_LANE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One operation of a step."""
+
+    operation: str
+    where: str
+    start: float
+    end: float
+    bound: str
+    after: str
+    strand: int
+
+
+@click.command()
+@click.argument("scenario")
+@click.option("--replica", help="Only this replica (service.name).")
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Sequences that decode, or inputs of a one-shot model.")
+@click.option("--context", type=click.IntRange(1), default=1024, show_default=True, help="Tokens of context of each sequence.")
+@click.option(
+    "--prefill", type=click.IntRange(0), default=0, show_default=True, help="Instead of decoding, compute a prompt of this length."
+)
+@click.option("--rows", type=click.IntRange(0), default=24, show_default=True, help="Operations listed per replica; 0 lists all.")
+@click.option("--json", "machine", is_flag=True, help="Print every operation as JSON.")
+def explain(scenario: str, replica: str | None, batch: int, context: int, prefill: int, rows: int, machine: bool) -> None:
+    """Show one step of each replica of SCENARIO, alone on its devices: a chart of the resources and a list of the operations."""
+    from edgewright.simulator.check import check
+    from edgewright.simulator.errors import ScenarioError, choices
+    from edgewright.simulator.scenario import Scenario
+
+    checked = check(Scenario.load(scenario))
+    setups = [setup for setup in checked.setups if replica in (None, setup.scope)]
+    if not setups:
+        raise ScenarioError(
+            scenario, "--replica", f"{replica!r} is no replica", choices(replica, [setup.scope for setup in checked.setups])
+        )
+    explained = {setup.scope: list(_explained(setup, _sample(setup, batch, context, prefill))) for setup in setups}
+    if machine:
+        print_json({scope: [_as_dict(row) for row in found] for scope, found in explained.items()})
+        return
+    for setup in setups:
+        _print_replica(setup, explained[setup.scope], rows)
+
+
+def _sample(setup: Setup, batch: int, context: int, prefill: int) -> Step:
+    """A step of like sequences; routed experts are taken at their expectation."""
+    from edgewright.workloads import Step
+
+    if not setup.model.generates:
+        return Step(items=batch)
+    if prefill:
+        return Step.of(prefill=[(0, prefill)] * batch, windows=setup.model.windows)
+    return Step.of(decode=[context] * batch, windows=setup.model.windows)
+
+
+def _explained(setup: Setup, step: Step) -> Iterator[_Row]:
+    """The operations of one step, in the order of their strands."""
+    from edgewright.policies.compile import compile_plan
+    from edgewright.policies.timeline import timeline
+
+    program = setup.placement.program
+    plan = next(program.step(step)) if hasattr(program, "step") else program
+    cluster = setup.spec.cluster
+    for number, strand in enumerate(compile_plan(plan).strands):
+        yield from _rows(timeline(strand, cluster, step, {}), cluster, step, number)
+
+
+def _rows(line: Timeline, cluster: Cluster, step: Step, number: int) -> Iterator[_Row]:
+    names = [_title(op, node) for node, op in enumerate(line.strand.ops)]
+    for node, op in enumerate(line.strand.ops):
+        start, end = float(line.start[node]), float(line.end[node])
+        if type(op).__name__ == "Barrier":
+            continue
+        after = ", ".join(names[pred] for pred in line.strand.preds[node])
+        bound = _bound(op, line.demands[node], cluster, step)
+        yield _Row(names[node], _where(op, line.demands[node]), start, end, bound, after, number)
+
+
+def _title(op: Op, node: int) -> str:
+    return op.name or f"{type(op).__name__.lower()}#{node}"
+
+
+def _where(op: Op, demand: Demand) -> str:
+    """What the operation occupies."""
+    return demand.engine or ", ".join(demand.usage) or ", ".join(demand.traffic) or str(getattr(op, "pool", getattr(op, "flag", "")))
+
+
+def _bound(op: Op, demand: Demand, cluster: Cluster, step: Step) -> str:
+    """What the time of an operation goes to, alone: a roof of the engine (`compute`, `memory`, ...), a resource, or latency."""
+    from edgewright.hwmodels.roofline import price
+    from edgewright.policies.plan import Compute
+
+    if isinstance(op, Compute):
+        work = op.work(step) if callable(op.work) else op.work
+        return str(price(work, cluster.devices[op.device], op.engine).bound())
+    times = {resource: float(amount) / cluster.capacities[resource] for resource, amount in demand.usage.items()}
+    fluid = max([float(demand.seconds), *times.values()])
+    if float(demand.latency) + fluid == 0:
+        return ""
+    return max(times, key=lambda resource: times[resource]) if times and fluid > float(demand.latency) else "latency"
+
+
+def _as_dict(row: _Row) -> dict[str, object]:
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _print_replica(setup: Setup, rows: list[_Row], limit: int) -> None:
+    span = max((row.end for row in rows), default=0.0)
+    click.echo(f"{setup.scope}: {setup.model.name} {setup.format.name} on {', '.join(setup.spec.devices)}: {quantity(span, 's')}")
+    for lane, busy in _lanes(rows).items():
+        click.echo(f"  {lane:<28} |{_drawn(busy, span)}| {sum(end - start for start, end in busy) / (span or 1.0):6.1%}")
+    shown = rows[:limit] if limit else rows
+    cells = [
+        [row.operation, row.where, quantity(row.start, "s"), quantity(row.end - row.start, "s"), row.bound, row.after] for row in shown
+    ]
+    print_table(("operation", "where", "start", "takes", "bound by", "after"), cells)
+    if len(rows) > len(shown):
+        click.echo(f"... and {len(rows) - len(shown)} more operations (--rows 0 lists them)")
+    click.echo()
+
+
+def _lanes(rows: Iterable[_Row]) -> dict[str, list[tuple[float, float]]]:
+    """Busy intervals by resource."""
+    lanes: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        if row.end > row.start:
+            for resource in row.where.split(", "):
+                lanes.setdefault(resource, []).append((row.start, row.end))
+    return lanes
+
+
+def _drawn(busy: list[tuple[float, float]], span: float) -> str:
+    cells = [" "] * _LANE
+    for start, end in busy:
+        first, last = int(start / span * _LANE), max(int(start / span * _LANE) + 1, round(end / span * _LANE))
+        cells[first:last] = ["█"] * (min(last, _LANE) - first)
+    return "".join(cells)

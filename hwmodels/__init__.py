@@ -1,0 +1,42 @@
+"""Prices: what work costs on hardware. Knows nothing of models, policies or time.
+
+Read first: `work.py` (what is asked), `specs.py` (of whom), `demand.py` (what an operation asks of the shared parts).
+Then: `roofline.py` and `energy.py` (prices), `cluster.py` (what is joined to what), `catalog` (devices, storages and links by name),
+`units.py` (quantities as people write them).
+May import: `kernels`.
+"""
+
+from edgewright.hwmodels.cluster import Attachment, Cluster, Connection, Hop, Unreachable
+from edgewright.hwmodels.demand import Demand
+from edgewright.hwmodels.energy import Draw, clock_floor, clock_for_watts, engine_static_W, peak_W
+from edgewright.hwmodels.roofline import Price, price
+from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Storage
+from edgewright.hwmodels.work import KERNELS, Quantity, Term, Work
+
+__all__ = [
+    "KERNELS",
+    "Attachment",
+    "Bus",
+    "Cluster",
+    "Connection",
+    "Demand",
+    "Device",
+    "Draw",
+    "Efficiency",
+    "Engine",
+    "Hop",
+    "Link",
+    "Pool",
+    "Price",
+    "Provenance",
+    "Quantity",
+    "Storage",
+    "Term",
+    "Unreachable",
+    "Work",
+    "clock_floor",
+    "clock_for_watts",
+    "engine_static_W",
+    "peak_W",
+    "price",
+]

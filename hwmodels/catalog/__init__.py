@@ -1,0 +1,147 @@
+"""Devices, storages and links by name: `catalog.device("jetson_agx_orin_64gb")`.
+
+The entries are the YAML files beside this one, read when a name is first asked for, each figure with its provenance. Some names
+are *companions*: `sd8gen3_npu` is the device `sd8gen3` with the engine `npu` first; such a device's `name` is the companion's.
+
+How to add a device: an entry in the file of its family (storages and links likewise).
+
+    my_board:
+      title: 'My board (4x Cortex-A76)'
+      kind: cpu_sbc
+      memory: {pool: ram, capacity: 8 GiB, bandwidth: 17.1 GB/s}     # the main pool; its bus is `dram` for `ram`, else the pool's name
+      tiers: {flash: {capacity: 2 MiB, bandwidth: 1 GB/s}}           # further memories, optional
+      idle_W: 3
+      tdp_W: 12                                                      # sustained limit of the module
+      engines:                                                       # the first is where work goes if nothing else is said
+        cpu:
+          kind: cpu                                                  # chooses default efficiencies, see `hwmodels.efficiency`
+          peaks: {fp32: 1.5e+11, fp16: 3.1e+11, int8: 6.1e+11}       # operations/s, dense; a multiply-accumulate is two
+          launch_overhead: 8 us
+          clock_max: 2.4 GHz
+          clock_min: 1.5 GHz
+          cache_bytes: 2 MiB                                         # the last level
+          memory_ceiling: 0.65                                       # share of the bus that streams reach, optional; `compute_ceiling` too
+          efficiency: {gemm: {compute: 0.8, memory: 0.7, ramp: 4.0e-6}}    # measured classes, optional
+      storage: nvme_gen3                                             # what it is usually used with, optional; `host_link` for cards
+      assumed: [idle_W, cpu.launch_overhead]                         # figures that no document states
+      measured: {cpu.peaks: 'cpufp, own run'}                        # figures and where they were measured
+
+What is in neither list comes from the file's `source`. Unknown figures stay out: what pricing needs and nobody states is derived as
+an assumption that the provenance names. Run the tests under `tests/hwmodels`: they check every entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from edgewright.hwmodels.catalog.entries import Facts, build_device, build_facts, build_link, build_storage
+from edgewright.hwmodels.specs import Device, Link, Storage
+
+__all__ = [
+    "Facts",
+    "UnknownEntry",
+    "build_device",
+    "build_link",
+    "build_storage",
+    "companions",
+    "device",
+    "devices",
+    "facts",
+    "link",
+    "links",
+    "storage",
+    "storages",
+]
+
+FAMILIES = ("boards", "jetson", "microcontrollers", "phones", "apple", "gpus_workstation", "gpus_server", "servers")
+
+
+class UnknownEntry(ValueError):
+    """The catalogue has no entry of that name; the message lists the nearest."""
+
+
+@cache
+def device(name: str) -> Device:
+    """The specification of a device, or of a companion; raises `UnknownEntry`."""
+    alias = _aliases().get(name)
+    if alias is None:
+        family, entry = _lookup("device", name, _devices(), companions())
+        return build_device(name, entry, family)
+    whole = device(alias["device"])
+    first = alias["engine"]
+    engines = {first: whole.engines[first]} | dict(whole.engines)
+    return replace(whole, name=name, title=alias["title"], engines=engines)
+
+
+@cache
+def storage(name: str) -> Storage:
+    """The specification of a kind of storage; raises `UnknownEntry`."""
+    document = _read("storages")
+    return build_storage(name, _lookup("storage", name, document["storages"]), document["source"])
+
+
+@cache
+def link(name: str) -> Link:
+    """The specification of a kind of link; raises `UnknownEntry`."""
+    document = _read("links")
+    return build_link(name, _lookup("link", name, document["links"]), document["source"])
+
+
+def facts(name: str) -> Facts:
+    """Usual storage, host link, power modes and notes of a device or companion; raises `UnknownEntry`."""
+    whole = _aliases().get(name, {"device": name})["device"]
+    return build_facts(_lookup("device", whole, _devices(), companions())[1])
+
+
+def devices() -> tuple[str, ...]:
+    """Names of all devices, sorted; without companions, which are the same devices."""
+    return tuple(sorted(_devices()))
+
+
+def companions() -> tuple[str, ...]:
+    """Names that select a device with another engine first, sorted."""
+    return tuple(sorted(_aliases()))
+
+
+def storages() -> tuple[str, ...]:
+    """Names of all storages, sorted."""
+    return tuple(sorted(_read("storages")["storages"]))
+
+
+def links() -> tuple[str, ...]:
+    """Names of all links, sorted."""
+    return tuple(sorted(_read("links")["links"]))
+
+
+@cache
+def _read(stem: str) -> Mapping[str, Any]:
+    import yaml
+
+    text = files(__package__).joinpath(f"{stem}.yaml").read_text(encoding="utf-8")
+    loaded: Mapping[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return loaded
+
+
+@cache
+def _devices() -> Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Every device's family and entry."""
+    return {name: (document["family"], entry) for document in map(_read, FAMILIES) for name, entry in document["devices"].items()}
+
+
+@cache
+def _aliases() -> Mapping[str, Mapping[str, str]]:
+    return {name: alias for document in map(_read, FAMILIES) for name, alias in document.get("aliases", {}).items()}
+
+
+def _lookup(what: str, name: str, entries: Mapping[str, Any], others: Iterable[str] = ()) -> Any:
+    if name in entries:
+        return entries[name]
+    known = sorted([*entries, *others])
+    near = get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"accepted are {', '.join(known)}"
+    raise UnknownEntry(f"unknown {what} {name!r}: {hint}")

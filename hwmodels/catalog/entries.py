@@ -1,0 +1,221 @@
+"""Catalogue entries to specifications: what a YAML entry may say, what its family adds, and where each figure comes from.
+
+Amounts are SI numbers or strings with a unit (`hwmodels.units`). Keys that are not listed here are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from edgewright.hwmodels.efficiency import default_efficiency
+from edgewright.hwmodels.energy import with_envelope
+from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Storage
+from edgewright.hwmodels.units import parse
+from edgewright.hwmodels.work import KERNELS
+
+__all__ = ["Facts", "build_device", "build_facts", "build_link", "build_storage"]
+
+FAMILY: Mapping[str, Any] = MappingProxyType(
+    {
+        "source": "",
+        "reserved_bytes": 0.0,
+        "clock_floor": 0.25,
+        "cache_ratio": 0.0,
+        "board_W": 0.0,
+        "supply_efficiency": 1.0,
+        "nic_seconds_per_message": 0.0,
+        "voltage_floor": 0.7,
+    }
+)
+"""What a family of devices may state for all its members (an entry may state it for itself), and what holds where it does not."""
+
+_DEVICE_UNITS = {"idle_W": "watt", "tdp_W": "watt", "sleep_W": "watt", "wake_s": "second"}
+_DEVICE_KEYS = {"title", "kind", "memory", "tiers", "engines", "storage", "host_link", "power_modes", "assumed", "measured", "notes"}
+_ENGINE_UNITS = {
+    "launch_overhead": "second",
+    "clock_max": "hertz",
+    "clock_min": "hertz",
+    "cache_bytes": "byte",
+    "cache_bandwidth": "byte/second",
+    "static_W": "watt",
+    "joules_per_byte": "joule",
+    "joules_per_cache_byte": "joule",
+    "voltage_floor": "",
+}
+_ENGINE_KEYS = {"kind", "peaks", "clocks", "efficiency", "memory_ceiling", "compute_ceiling", "ramp", "joules_per_flop", "shared"}
+_STORAGE_UNITS = {
+    "read": "byte/second",
+    "write": "byte/second",
+    "random_read": "byte/second",
+    "internal": "byte/second",
+    "latency": "second",
+    "active_W": "watt",
+    "idle_W": "watt",
+    "capacity": "byte",
+}
+_LINK_UNITS = {
+    "bandwidth": "byte/second",
+    "bandwidth_back": "byte/second",
+    "latency": "second",
+    "efficiency": "",
+    "mtu": "byte",
+    "per_message": "second",
+    "joules_per_byte": "joule",
+    "idle_W": "watt",
+}
+_NOMINAL_CLOCK = 1.0e9
+_COMMON = {"title", "assumed", "measured", "notes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the catalogue knows of a device besides its specification.
+
+    Attributes:
+        storage: catalogue name of the storage that the board is usually used with, None if it has none of its own.
+        host_link: catalogue name of the link to its host, for cards.
+        power_modes: watts of named power limits (nvpmodel modes, turbo limits).
+        notes: what else to know.
+    """
+
+    storage: str | None = None
+    host_link: str | None = None
+    power_modes: Mapping[str, float] = field(default_factory=dict)
+    notes: str = ""
+
+
+def build_device(name: str, entry: Mapping[str, Any], family: Mapping[str, Any] | None = None) -> Device:
+    """The device of one catalogue entry, with every missing energy figure derived from its power limit (`energy.with_envelope`).
+
+    Args:
+        name: catalogue name, used in messages.
+        entry: the entry; see the catalogue's docstring for its keys.
+        family: what the entry's file states for all its devices.
+
+    Raises:
+        ValueError: a missing or unknown key, or an amount that cannot be read; the message names the device and the key.
+    """
+    _check_keys(name, entry, _DEVICE_KEYS | set(_DEVICE_UNITS) | set(FAMILY), {"title", "kind", "memory", "engines", "idle_W", "tdp_W"})
+    common = {**FAMILY, **(family or {}), **entry}
+    pools, buses = _memories(name, entry, float(common["reserved_bytes"]))
+    bus = next(iter(buses.values()))
+    engines = {str(unit): _engine(f"{name}.{unit}", str(unit), figures, bus, common) for unit, figures in entry["engines"].items()}
+    shared = {key: float(common[key]) for key in ("board_W", "supply_efficiency", "nic_seconds_per_message")}
+    figures: dict[str, Any] = shared | _amounts(name, entry, _DEVICE_UNITS)
+    provenance = _device_provenance(entry, common)
+    return with_envelope(Device(name, str(entry["title"]), str(entry["kind"]), engines, buses, pools, provenance=provenance, **figures))
+
+
+def build_facts(entry: Mapping[str, Any]) -> Facts:
+    """What a device's entry says besides the specification."""
+    modes = {str(mode): float(watts) for mode, watts in entry.get("power_modes", {}).items()}
+    return Facts(entry.get("storage"), entry.get("host_link"), modes, str(entry.get("notes", "")))
+
+
+def build_storage(name: str, entry: Mapping[str, Any], source: str = "") -> Storage:
+    """The storage of one catalogue entry; raises `ValueError` as `build_device` does."""
+    _check_keys(name, entry, _COMMON | set(_STORAGE_UNITS), {"title", "read", "write", "latency"})
+    figures: dict[str, Any] = _amounts(name, entry, _STORAGE_UNITS)
+    return Storage(name=name, title=str(entry["title"]), provenance=_provenance(entry, source), **figures)
+
+
+def build_link(name: str, entry: Mapping[str, Any], source: str = "") -> Link:
+    """The link of one catalogue entry; raises `ValueError` as `build_device` does."""
+    _check_keys(name, entry, _COMMON | {"duplex"} | set(_LINK_UNITS), {"title", "bandwidth", "latency"})
+    duplex = entry.get("duplex", "full")
+    if duplex not in ("full", "half", "shared"):
+        raise ValueError(f"{name}.duplex: {duplex!r} is not accepted: it must be full, half or shared")
+    figures: dict[str, Any] = _amounts(name, entry, _LINK_UNITS)
+    return Link(name=name, title=str(entry["title"]), duplex=duplex, provenance=_provenance(entry, source), **figures)
+
+
+def _memories(name: str, entry: Mapping[str, Any], reserved: float) -> tuple[dict[str, Pool], dict[str, Bus]]:
+    """The main memory first, then the tiers; each hangs on a bus of its own name (`dram` for the pool `ram`)."""
+    main = {str(entry["memory"].get("pool", "ram")): entry["memory"]}
+    pools, buses = {}, {}
+    for index, (pool, figures) in enumerate((main | dict(entry.get("tiers", {}))).items()):
+        where = f"{name}.{'tiers.' + pool if index else 'memory'}"
+        _check_keys(where, figures, {"pool", "capacity", "bandwidth"}, {"capacity", "bandwidth"})
+        bus = "dram" if pool == "ram" else pool
+        buses[bus] = Bus(bus, _amount(f"{where}.bandwidth", figures["bandwidth"], "byte/second"))
+        pools[pool] = Pool(pool, _amount(f"{where}.capacity", figures["capacity"], "byte"), bus, 0.0 if index else reserved)
+    return pools, buses
+
+
+def _engine(where: str, name: str, entry: Mapping[str, Any], bus: Bus, common: Mapping[str, Any]) -> Engine:
+    _check_keys(where, entry, _ENGINE_KEYS | set(_ENGINE_UNITS), {"kind", "peaks"})
+    figures: dict[str, Any] = {"clock_max": _NOMINAL_CLOCK, "voltage_floor": float(common["voltage_floor"])}
+    figures |= _amounts(where, entry, _ENGINE_UNITS)
+    figures.setdefault("clock_min", figures["clock_max"] * float(common["clock_floor"]))
+    if figures.get("cache_bytes") and common["cache_ratio"]:
+        figures.setdefault("cache_bandwidth", bus.bandwidth * float(common["cache_ratio"]))
+    return Engine(
+        name=name,
+        kind=str(entry["kind"]),
+        peaks={str(dtype): float(peak) for dtype, peak in entry["peaks"].items()},
+        bus=bus.name,
+        efficiency=_efficiencies(entry),
+        clocks=tuple(float(step) for step in entry.get("clocks", ())),
+        shared=bool(entry.get("shared", False)),
+        joules_per_flop={str(dtype): float(joules) for dtype, joules in entry.get("joules_per_flop", {}).items()},
+        **figures,
+    )
+
+
+def _efficiencies(entry: Mapping[str, Any]) -> dict[str, Efficiency]:
+    """The defaults of the engine's kind under the entry's ceilings and ramp, if it states any; then what it states per kernel class."""
+    found: dict[str, Efficiency] = {}
+    if entry.keys() & {"memory_ceiling", "compute_ceiling", "ramp"}:
+        for kernel in KERNELS:
+            usual = default_efficiency(str(entry["kind"]), kernel)
+            compute = min(usual.compute, float(entry.get("compute_ceiling", 1.0)))
+            memory = min(usual.memory, float(entry.get("memory_ceiling", 1.0)))
+            found[kernel] = Efficiency(compute, memory, float(entry.get("ramp", usual.ramp)))
+    return found | {str(kernel): Efficiency(**figures) for kernel, figures in entry.get("efficiency", {}).items()}
+
+
+def _device_provenance(entry: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Provenance]:
+    """What the entry says, and that what the family, the defaults and the envelope fill in is assumed."""
+    family = Provenance("assumed", "the same for every device of its family")
+    found = {key: family for key in ("reserved_bytes", "board_W", "supply_efficiency", "nic_seconds_per_message") if key not in entry}
+    for name, engine in entry["engines"].items():
+        found |= {f"{name}.{figure}": Provenance("assumed", why) for figure, why in _derived(engine)}
+    return found | _provenance(entry, str(common["source"]))
+
+
+def _derived(engine: Mapping[str, Any]) -> list[tuple[str, str]]:
+    envelope = "derived from tdp_W and idle_W, see hwmodels.energy"
+    derived = [(key, envelope) for key in ("static_W", "joules_per_flop", "joules_per_byte", "joules_per_cache_byte") if key not in engine]
+    derived += [("efficiency", "usual for its kind of engine, see hwmodels.efficiency")] if "efficiency" not in engine else []
+    derived += [("clock_max", "nominal: only fractions of it matter")] if "clock_max" not in engine else []
+    derived += [("clock_min", "a usual fraction of clock_max")] if "clock_min" not in engine else []
+    derived += [("voltage_floor", "usual for its process")] if "voltage_floor" not in engine else []
+    return [*derived, ("cache_bandwidth", "a usual multiple of the bus bandwidth")] if "cache_bandwidth" not in engine else derived
+
+
+def _provenance(entry: Mapping[str, Any], source: str) -> dict[str, Provenance]:
+    found = {"default": Provenance("datasheet", source)} if source else {}
+    found |= {str(figure): Provenance("assumed", str(entry.get("notes", "an educated estimate"))) for figure in entry.get("assumed", ())}
+    return found | {str(figure): Provenance("measured", str(where)) for figure, where in entry.get("measured", {}).items()}
+
+
+def _amounts(where: str, entry: Mapping[str, Any], units: Mapping[str, str]) -> dict[str, float]:
+    return {key: _amount(f"{where}.{key}", entry[key], unit) for key, unit in units.items() if key in entry}
+
+
+def _amount(where: str, value: object, unit: str) -> float:
+    try:
+        return parse(value, unit)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _check_keys(where: str, entry: Mapping[str, Any], accepted: set[str], required: set[str]) -> None:
+    unknown, missing = sorted(set(entry) - accepted), sorted(required - set(entry))
+    if unknown:
+        raise ValueError(f"{where}: unknown key {', '.join(unknown)}; accepted are {', '.join(sorted(accepted))}")
+    if missing:
+        raise ValueError(f"{where}: missing {', '.join(missing)}")

@@ -1,0 +1,229 @@
+"""Frozen specifications of devices, links and storage: what the catalogue holds and the simulator prices with.
+
+A device is engines around memory buses and pools. Every figure of a specification may carry its `Provenance`; a figure nobody knows
+is `None` and refuses to be priced, never 0. SI units throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["Bus", "Device", "Efficiency", "Engine", "Link", "Pool", "Provenance", "Storage", "provenance_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a figure comes from.
+
+    Attributes:
+        kind: `datasheet`, `measured` or `assumed`.
+        source: document, measurement or reasoning, in words.
+    """
+
+    kind: Literal["datasheet", "measured", "assumed"]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Efficiency:
+    """How much of a roof one kernel class reaches, in latency-plus-rate form, so that prices stay affine in work.
+
+    A launch of `flops` and `bytes` takes `ramp + max(flops / (compute * peak), bytes / (memory * bandwidth))` seconds.
+
+    Attributes:
+        compute: fraction of the engine's peak reached by large launches, in (0, 1].
+        memory: fraction of the bus bandwidth reached by large launches, in (0, 1].
+        ramp: seconds added per launch (filling pipelines, tails), besides the engine's launch overhead.
+    """
+
+    compute: float
+    memory: float
+    ramp: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A unit that executes kernels: CPU cores together, a GPU, a DLA, an NPU.
+
+    Attributes:
+        name: unique within the device, e.g. `gpu`.
+        kind: `cpu`, `gpu`, `npu`, `dla`, `dsp`, `mcu`, ... decides which default efficiencies apply (`hwmodels.efficiency`).
+        peaks: operations per second at `clock_max` by dtype, dense.
+        bus: name of the memory bus that it reads and writes.
+        efficiency: by kernel class; a class that is missing uses the defaults of the engine's kind.
+        launch_overhead: seconds per kernel launch.
+        clock_max: hertz; `clock_min` the lowest it can be set to; `clocks` the settable steps (empty: continuous).
+        shared: False: first come, first served, one operation at a time. True: operations share it max-min fairly.
+        cache_bytes: last-level cache in front of the bus, 0 if none; `cache_bandwidth` bytes/s from it at `clock_max`, None if unknown:
+            then the cache is not priced.
+        static_W: watts drawn besides dynamic energy while the engine is busy at `clock_max` (clocking, leakage above idle).
+        joules_per_flop: dynamic joules per operation by dtype at `clock_max`.
+        joules_per_byte: dynamic joules per byte that crosses the bus; `joules_per_cache_byte` per byte that crosses the cache, on
+            its way to the bus or not. Zeros are an ideal engine: `hwmodels.energy.with_envelope` derives figures from `tdp_W`.
+        voltage_floor: V(clock_min) / V(clock_max); voltage is linear in the clock between them, dynamic energy goes with V squared.
+    """
+
+    name: str
+    kind: str
+    peaks: Mapping[str, float]
+    bus: str
+    efficiency: Mapping[str, Efficiency] = field(default_factory=dict)
+    launch_overhead: float = 0.0
+    clock_max: float = 1.0e9
+    clock_min: float = 1.0e8
+    clocks: tuple[float, ...] = ()
+    shared: bool = False
+    cache_bytes: float = 0.0
+    cache_bandwidth: float | None = None
+    static_W: float = 0.0
+    joules_per_flop: Mapping[str, float] = field(default_factory=dict)
+    joules_per_byte: float = 0.0
+    joules_per_cache_byte: float = 0.0
+    voltage_floor: float = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """A memory bus: a capacity that engines and DMA share.
+
+    Attributes:
+        name: unique within the device, e.g. `dram`.
+        bandwidth: bytes per second, peak.
+    """
+
+    name: str
+    bandwidth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A memory that holds named allocations.
+
+    Attributes:
+        name: unique within the device: `ram`, `vram`, `sram`, ...
+        capacity: bytes.
+        bus: the bus it hangs on.
+        reserved: bytes the operating system and runtime keep for themselves.
+    """
+
+    name: str
+    capacity: float
+    bus: str
+    reserved: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A board or card.
+
+    Attributes:
+        name: catalogue name, e.g. `jetson_agx_orin_64gb`.
+        title: what people call it.
+        kind: `cpu_sbc`, `gpu_integrated`, `gpu_discrete`, `mcu`, `npu`, `phone`, ...
+        engines, buses, pools: by name; the first engine and the first pool are the defaults.
+        idle_W: module power when awake and idle; `tdp_W` sustained module power limit.
+        board_W: carrier board, fans, network interfaces: constant, outside the module.
+        supply_efficiency: plug-to-board efficiency in (0, 1].
+        sleep_W: module power asleep, None if it cannot sleep; `wake_s` seconds from sleep to awake.
+        nic_seconds_per_message: CPU time per message sent or received, added to a transfer's latency.
+        provenance: by figure name (dotted: `gpu.peaks.fp16`); `default` covers the rest.
+    """
+
+    name: str
+    title: str
+    kind: str
+    engines: Mapping[str, Engine]
+    buses: Mapping[str, Bus]
+    pools: Mapping[str, Pool]
+    idle_W: float
+    tdp_W: float
+    board_W: float = 0.0
+    supply_efficiency: float = 1.0
+    sleep_W: float | None = None
+    wake_s: float = 0.0
+    nic_seconds_per_message: float = 0.0
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)
+
+    @property
+    def main_engine(self) -> Engine:
+        """The first engine, where work goes if nothing else is said."""
+        return next(iter(self.engines.values()))
+
+    @property
+    def main_pool(self) -> Pool:
+        """The first pool, where weights and KV live if nothing else is said."""
+        return next(iter(self.pools.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A kind of link.
+
+    Attributes:
+        name: catalogue name, e.g. `eth_1g`.
+        title: what people call it.
+        bandwidth: bytes/s of payload, from the first to the second end; `bandwidth_back` the other way (None: the same).
+        latency: seconds, one way.
+        duplex: `full` (two capacities), `half` (one for both ways) or `shared` (airtime: one for all stations of a medium).
+        efficiency: goodput / bandwidth after headers and acknowledgements, in (0, 1].
+        mtu: bytes; messages up to this size are latency and accounted bytes, not flows.
+        per_message: seconds of processing per message, added to latency.
+        joules_per_byte: dynamic energy of both ends; `idle_W` of both ends together.
+        provenance: by figure name.
+    """
+
+    name: str
+    title: str
+    bandwidth: float
+    latency: float
+    bandwidth_back: float | None = None
+    duplex: Literal["full", "half", "shared"] = "full"
+    efficiency: float = 1.0
+    mtu: float = 1500.0
+    per_message: float = 0.0
+    joules_per_byte: float = 0.0
+    idle_W: float = 0.0
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A kind of storage device.
+
+    Attributes:
+        name: catalogue name, e.g. `nvme_gen3`.
+        title: what people call it.
+        read, write: bytes/s, sequential; `random_read` bytes/s at the stated queue depth, None if unknown.
+        latency: seconds to the first byte.
+        active_W: watts above idle while transferring; `idle_W` watts always.
+        capacity: bytes, None if it does not matter.
+        internal: bytes/s inside the device, for computational storage.
+        provenance: by figure name.
+    """
+
+    name: str
+    title: str
+    read: float
+    write: float
+    latency: float
+    random_read: float | None = None
+    active_W: float = 0.0
+    idle_W: float = 0.0
+    capacity: float | None = None
+    internal: float | None = None
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)
+
+
+def provenance_of(spec: Device | Link | Storage, figure: str) -> Provenance | None:
+    """Where a figure comes from: its own entry, else that of the group it belongs to, else `default`; None if nobody said.
+
+    `provenance_of(device, "gpu.peaks.fp16")` looks for `gpu.peaks.fp16`, `gpu.peaks`, `gpu`, and `default`, in this order.
+    """
+    parts = figure.split(".")
+    for length in range(len(parts), 0, -1):
+        found = spec.provenance.get(".".join(parts[:length]))
+        if found is not None:
+            return found
+    return spec.provenance.get("default")

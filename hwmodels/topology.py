@@ -1,0 +1,122 @@
+"""Who is joined to whom: connections, storage attachments, and routes of least latency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgewright.hwmodels.specs import Link, Storage
+
+if TYPE_CHECKING:
+    import networkx
+
+__all__ = ["Attachment", "Connection", "Hop", "Unreachable", "join", "link_capacities", "routes_from"]
+
+
+class Unreachable(ValueError):
+    """No route joins two nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A link instance: `name` is unique in the cluster, `ends` are node names (devices or switches).
+
+    `medium`: for links of duplex `shared`, the name of the medium whose airtime its stations share (default: the connection's name).
+    """
+
+    name: str
+    ends: tuple[str, str]
+    link: Link
+    medium: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A storage instance on a device: `name` is unique on that device. Its DMA writes to the bus of the device's first pool."""
+
+    name: str
+    device: str
+    storage: Storage
+
+
+class Hop(NamedTuple):
+    """One link of a route: `connection`, and whether it is crossed from its second end to its first."""
+
+    connection: Connection
+    backward: bool
+
+    @property
+    def resource(self) -> str:
+        """The shared resource that the hop uses: a direction, a half-duplex link, or a medium."""
+        connection = self.connection
+        if connection.link.duplex == "full":
+            return connection.name + ("<" if self.backward else ">")
+        if connection.link.duplex == "half":
+            return connection.name
+        return connection.medium or connection.name
+
+    @property
+    def rate(self) -> float:
+        """Bytes of payload per second in the hop's direction, with nobody else there."""
+        link = self.connection.link
+        back = link.bandwidth_back
+        return (back if self.backward and back is not None else link.bandwidth) * link.efficiency
+
+    @property
+    def usage_per_byte(self) -> float:
+        """Amount of the resource that one byte takes: a byte, or its seconds of airtime on a shared medium."""
+        return 1.0 / self.rate if self.connection.link.duplex == "shared" else 1.0
+
+    @property
+    def capacity(self) -> float:
+        """Amount of the resource per second."""
+        return 1.0 if self.connection.link.duplex == "shared" else self.rate
+
+
+def link_capacities(connections: Iterable[Connection]) -> Iterator[tuple[str, float]]:
+    """Every link resource and its capacity, in the order of the connections."""
+    for connection in connections:
+        for backward in (False, True):
+            hop = Hop(connection, backward)
+            yield hop.resource, hop.capacity
+
+
+def join(nodes: Iterable[str], connections: Iterable[Connection]) -> networkx.MultiGraph[str]:
+    """The graph of the nodes; each edge's key is the connection's name, its data `connection` and `latency`.
+
+    Nodes and edges go in sorted by name, so that what is computed from the graph does not depend on the order of a scenario file.
+    """
+    import networkx
+
+    graph: networkx.MultiGraph[str] = networkx.MultiGraph()
+    graph.add_nodes_from(sorted(nodes))
+    for connection in sorted(connections, key=lambda each: each.name):
+        latency = connection.link.latency + connection.link.per_message
+        graph.add_edge(*connection.ends, key=connection.name, connection=connection, latency=latency)
+    return graph
+
+
+def routes_from(graph: networkx.MultiGraph[str], src: str) -> Mapping[str, tuple[Hop, ...]]:
+    """The route from `src` to every node it reaches: least sum of latencies (to the femtosecond), then fewest hops.
+
+    What is still equal is decided by the names of the connections, whatever their order in the cluster.
+    """
+    import networkx
+
+    weight = len(graph) + 1
+
+    def cost(a: str, b: str, edges: Mapping[str, Mapping[str, float]]) -> int:
+        return min(round(edge["latency"] * 1e15) for edge in edges.values()) * weight + 1
+
+    paths = networkx.single_source_dijkstra_path(graph, src, weight=cost)
+    return {node: tuple(_hop(graph, a, b) for a, b in pairwise(path)) for node, path in paths.items()}
+
+
+def _hop(graph: networkx.MultiGraph[str], a: str, b: str) -> Hop:
+    """The parallel connection of least latency from `a` to `b`, the first by name on a tie."""
+    edges = graph.get_edge_data(a, b)
+    name = min(edges, key=lambda key: (edges[key]["latency"], key))
+    connection: Connection = edges[name]["connection"]
+    return Hop(connection, backward=connection.ends[0] != a)

@@ -1,0 +1,79 @@
+"""The machine that kernels are timed on, as far as the harness asks it: a clock, a core, and signs of somebody else on it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+__all__ = ["Host", "ThisHost"]
+
+
+class Host(Protocol):
+    """What the harness needs of a machine; a test puts a simulated one in its place."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never runs backwards."""
+
+    def busy(self) -> float:
+        """Seconds that the calling thread has spent on a core."""
+
+    def stolen(self, core: int | None) -> float | None:
+        """Seconds that a hypervisor gave of that core (of all, if `None`) to others since the start; `None` if that is not known."""
+
+    def tick(self) -> float:
+        """Seconds that `stolen` is counted in."""
+
+    def pinned(self, core: int | None) -> AbstractContextManager[int | None]:
+        """Keep the calling thread on that core (`None`: one of the host's choice) while the context lasts.
+
+        Gives the core, or `None` where threads cannot be pinned. Raises `ValueError` for a core that this process may not use.
+        """
+
+    def canaries(self) -> Mapping[str, float]:
+        """Seconds that fixed pieces of work take now, by the part of the machine that they lean on."""
+
+
+class ThisHost:
+    """The machine that this process runs on. Pinning and steal time are Linux's; elsewhere they are unavailable, and said to be so."""
+
+    def now(self) -> float:
+        return time.perf_counter()
+
+    def busy(self) -> float:
+        return time.thread_time()
+
+    def stolen(self, core: int | None) -> float | None:
+        try:
+            lines = Path("/proc/stat").read_text().splitlines()
+        except OSError:
+            return None
+        name = "cpu" if core is None else f"cpu{core}"
+        fields = next((line.split() for line in lines if line.split()[:1] == [name]), [])
+        return int(fields[8]) * self.tick() if len(fields) > 8 else None
+
+    def tick(self) -> float:
+        return 1 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
+
+    @contextmanager
+    def pinned(self, core: int | None) -> Iterator[int | None]:
+        if not hasattr(os, "sched_setaffinity"):
+            yield None
+            return
+        allowed = os.sched_getaffinity(0)
+        chosen = max(allowed) if core is None else core
+        if chosen not in allowed:
+            raise ValueError(f"core {chosen} is not among those this process may use: {sorted(allowed)}")
+        os.sched_setaffinity(0, {chosen})
+        try:
+            yield chosen
+        finally:
+            os.sched_setaffinity(0, allowed)
+
+    def canaries(self) -> Mapping[str, float]:
+        from edgewright.kernels.canary import canaries
+
+        return canaries(self.now)

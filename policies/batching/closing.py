@@ -1,0 +1,54 @@
+"""Request-level batching: a batch closes, runs to the end of its longest member, and only then the next one is formed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+from edgewright.policies.batching.admission import entries, fitting, whole_prompts
+from edgewright.policies.families import Batch
+from edgewright.policies.views import Horizon, ReplicaView, WaitingView
+
+__all__ = ["ClosingAgent"]
+
+
+class ClosingAgent:
+    """Forms a batch when `size` jobs wait or the time `due(view)` has come, and runs it alone.
+
+    A batch that memory cannot hold closes with the jobs that it can. Prompts that exceed `max_tokens` together are computed over
+    several steps before the members decode side by side; a member that was preempted returns to its batch as soon as it fits. Members
+    that wait are at the head of the queue: those not computed yet came first, and preempted jobs go before all others.
+    """
+
+    def __init__(self, size: int, due: Callable[[ReplicaView], float]) -> None:
+        """`due`: the time at which a partial batch of the jobs that wait (one at least) may start."""
+        self._size = size
+        self._due = due
+        self._members: frozenset[int] = frozenset()
+
+    def next_batch(self, view: ReplicaView) -> Batch:
+        """See `BatchingAgent`."""
+        head = islice(view.waiting, len(self._members))
+        missing = [job for job in head if job.id in self._members]
+        if view.running or missing:
+            return self._go_on(view, missing)
+        return self._close(view)
+
+    def _go_on(self, view: ReplicaView, missing: list[WaitingView]) -> Batch:
+        prompts = whole_prompts(view, missing)
+        if prompts:
+            return Batch(decode=not any(job.tokens for job in prompts), prefill=entries(prompts))
+        if not view.running:
+            return Batch()
+        return Batch(decode=True, until=Horizon(steps=float("inf"), arrival=False, completion=True))
+
+    def _close(self, view: ReplicaView) -> Batch:
+        self._members = frozenset()
+        if not view.waiting:
+            return Batch()
+        size = min(self._size, view.max_sequences)
+        if len(view.waiting) < size and view.now < self._due(view):
+            return Batch(wake_at=self._due(view))
+        members = fitting(view, list(islice(view.waiting, size)))
+        self._members = frozenset(job.id for job in members)
+        return self._go_on(view, list(members))

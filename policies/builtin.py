@@ -1,0 +1,12 @@
+"""Imports every module of built-in policies, so that they register. Read by `policies.registry`."""
+
+import edgewright.policies.batching
+import edgewright.policies.experts
+import edgewright.policies.kv
+import edgewright.policies.orchestration
+import edgewright.policies.partitioning
+import edgewright.policies.power
+import edgewright.policies.residency
+import edgewright.policies.routing  # noqa: F401
+
+__all__ = []

@@ -1,0 +1,270 @@
+"""The seams: what an agent of each family must do. One verb per seam; its contract is the docstring, its test is `policies.conformance`.
+
+A policy is a frozen dataclass of hyper-parameters with `start(scope, stream) -> agent`. An agent is deterministic in its own state,
+the view and the event. Families whose decision is made once, when a replica is built, are policies without agents (`plan`, `arrange`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from edgewright.hwmodels import Quantity
+from edgewright.policies.plan import Plan
+from edgewright.policies.views import Horizon, JobView, PowerView, ReplicaSpec, ReplicaView, RoutingView
+from edgewright.workloads import Model, Part, Step, Stream
+
+__all__ = [
+    "Actuation",
+    "Batch",
+    "BatchingAgent",
+    "BatchingPolicy",
+    "ExpertsAgent",
+    "ExpertsPolicy",
+    "Footprint",
+    "KvPolicy",
+    "OrchestrationPolicy",
+    "Outcome",
+    "PartitioningPolicy",
+    "Placement",
+    "PowerAgent",
+    "PowerPolicy",
+    "Program",
+    "ResidencyPolicy",
+    "RoutingAgent",
+    "RoutingPolicy",
+    "Script",
+]
+
+
+# -- batching ------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the next step computes.
+
+    Attributes:
+        decode: whether the running jobs whose prompt is done decode one token each.
+        prefill: `(job id, tokens)` in order: prompt tokens to compute of waiting jobs (which are admitted) or running ones (chunks).
+            For one-shot models: `(job id, 1)`.
+        until: how long the decision stands.
+        wake_at: with nothing to compute: the time at which to ask again, besides the next arrival (None: only then).
+    """
+
+    decode: bool = False
+    prefill: tuple[tuple[int, int], ...] = ()
+    until: Horizon = field(default_factory=Horizon)
+    wake_at: float | None = None
+
+
+class BatchingAgent(Protocol):
+    """Decides which jobs run in the next step of one replica."""
+
+    def next_batch(self, view: ReplicaView) -> Batch:
+        """The next step. Prefilled jobs must fit together (`view.fits`) and respect `max_sequences` and `max_tokens`, or it is refused.
+
+        A prompt longer than `max_tokens` may run whole, alone in its step. A job whose prompt is all cached is admitted by `(id, 0)`,
+        and decodes at once if `decode`. A decision also ends when it leaves nothing to compute.
+        """
+        ...
+
+
+class BatchingPolicy(Protocol):
+    """Family `batching`."""
+
+    def start(self, scope: str, stream: Stream) -> BatchingAgent:
+        """A new agent for the replica `scope`; it draws from `stream` alone."""
+        ...
+
+
+# -- kv ------------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Tokens of one sequence's KV cache: `resident` in the replica's pool, `attended` per decode step, `fetched` from storage per step."""
+
+    resident: Quantity
+    attended: Quantity
+    fetched: Quantity = 0.0
+
+
+class KvPolicy(Protocol):
+    """Family `kv`: which tokens stay, in what precision, in which tier."""
+
+    @property
+    def bits(self) -> float | None:
+        """Bits per cached number; None: the replica's format."""
+        ...
+
+    def footprint(self, prompt: Quantity, context: Quantity) -> Footprint:
+        """Closed form for time: prompt length and context (prompt and generated tokens, the new one included) to tokens, elementwise.
+
+        `resident` never exceeds `context` and never falls as context grows; `attended <= context`.
+        """
+        ...
+
+    def select(self, scores: Any, prompt: int) -> Any:
+        """The real selection, for quality: accumulated attention per cached position `(context,)` to a boolean mask of those kept.
+
+        Keeps exactly `footprint(prompt, context).attended` positions.
+        """
+        ...
+
+
+# -- power ---------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Actuation:
+    """A command to a device: `clock` sets a fraction of its maximum, `watts` a cap on its module power, `brake` its lowest clock by the
+    fast path, `sleep` and `wake` its state. The engine applies the actuator's delay."""
+
+    target: str
+    kind: Literal["clock", "watts", "brake", "sleep", "wake"]
+    value: float | None = None
+
+
+class PowerAgent(Protocol):
+    """Holds one power domain to its budget."""
+
+    def act(self, view: PowerView) -> Sequence[Actuation]:
+        """Called once per telemetry period; commands take effect after the actuator's delay."""
+        ...
+
+
+class PowerPolicy(Protocol):
+    """Family `power`."""
+
+    def start(self, scope: str, stream: Stream) -> PowerAgent:
+        """A new agent for the power domain `scope`; it draws from `stream` alone."""
+        ...
+
+
+# -- routing -------------------------------------------------------------------------------------------------------------------------
+
+
+class RoutingAgent(Protocol):
+    """Chooses the replica that serves a job."""
+
+    def route(self, job: JobView, view: RoutingView) -> str | None:
+        """The name of a server of the view that `can_hold` the job, or None to reject it. Ties break in the view's order."""
+        ...
+
+
+class RoutingPolicy(Protocol):
+    """Family `routing`."""
+
+    def start(self, scope: str, stream: Stream) -> RoutingAgent:
+        """A new agent for the service `scope`; it draws from `stream` alone."""
+        ...
+
+
+# -- partitioning, residency, experts --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a script is sent when a plan that it yielded has ended: revealed outcomes by name, and the plan's start and end times."""
+
+    revealed: Mapping[str, Any]
+    started: float
+    ended: float
+
+
+Script = Generator[Plan, Outcome, None]
+"""Control that depends on outcomes: yields plans, is sent their `Outcome`s. Knows no clock but the outcomes' times."""
+
+
+@runtime_checkable
+class Program(Protocol):
+    """A replica's script factory, for steps whose control depends on outcomes."""
+
+    def step(self, step: Step) -> Script:
+        """The script of one step."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A model spread over devices.
+
+    Attributes:
+        program: a plan, or a `Program` of scripts.
+        parts: what each device holds; weights and KV bytes are read off these.
+        lanes: steps in flight at once (a pipeline of S stages keeps S batches moving).
+        resident: bytes of weights kept in memory on each device; None: all of its parts.
+        pools: bounded pools of the replica by name, for `Alloc` and `Free`: capacity in the unit that the plan uses.
+        reads: which devices read weights from storage (checked to have one).
+    """
+
+    program: Plan | Program
+    parts: Mapping[str, tuple[Part, ...]]
+    lanes: int = 1
+    resident: Mapping[str, float] | None = None
+    pools: Mapping[str, float] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+
+
+class PartitioningPolicy(Protocol):
+    """Family `partitioning`: how one inference is spread over devices."""
+
+    def plan(self, model: Model, replica: ReplicaSpec) -> Placement:
+        """Every block of the model is computed exactly once per step (as a whole, or as shards that add up to it)."""
+        ...
+
+
+class ResidencyPolicy(Protocol):
+    """Family `residency`: which weights sit in memory, which are read from storage, and when. A function from placement to placement."""
+
+    def arrange(self, placement: Placement, replica: ReplicaSpec) -> Placement:
+        """The placement with its reads from storage. It computes the same on each device; `resident` stays within the weight budget, and
+        what a device holds beyond that is read in every step. Raises `ValueError` for a placement that it cannot arrange."""
+        ...
+
+
+class ExpertsAgent(Protocol):
+    """Follows the routes of one replica's mixture-of-experts layers: caches, counts, predictions."""
+
+    def bind(self, routes: Any) -> Mapping[str, Quantity]:
+        """Routes of one step, an integer array `(layers, tokens, top_k)`, to the outcomes that the plan's amounts read off the step
+        (`Step.outcomes`): bytes to load per layer, tokens per device. Layers are seen in order; a layer's decision uses no later one."""
+        ...
+
+    def bind_block(self, routes: Any, steps: int) -> Mapping[str, Any]:
+        """The same for `steps` consecutive steps of as many tokens each: arrays with one entry per step, equal to binding one by one."""
+        ...
+
+    def snapshot(self) -> object:
+        """The agent's state, for `restore`: a run of steps may be bound, cut short, and bound anew."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Go back to a snapshot."""
+        ...
+
+
+class ExpertsPolicy(Protocol):
+    """Family `experts`: which device or tier holds an expert; what to prefetch, what to evict."""
+
+    def arrange(self, model: Model, placement: Placement, replica: ReplicaSpec) -> Placement:
+        """The placement with its layers of experts divided, or read from storage; applied before `residency`. A step still computes the
+        whole model once. Raises `ValueError` for a model without experts, or a placement that it cannot arrange."""
+        ...
+
+    def start(self, scope: str, stream: Stream, model: Model, replica: ReplicaSpec) -> ExpertsAgent:
+        """A new agent for the replica `scope`. An agent that is a `Program` runs the replica's steps in place of the plan."""
+        ...
+
+
+# -- orchestration -------------------------------------------------------------------------------------------------------------------
+
+
+class OrchestrationPolicy(Protocol):
+    """Family `orchestration`: how a service that owns no devices serves a job by calling other services."""
+
+    def serve(self, job: JobView) -> Script:
+        """The script of one job; its plans are `Call`s, `Transfer`s and `Delay`s."""
+        ...

@@ -1,0 +1,38 @@
+"""Counts of tokens that may be numbers or arrays: numbers stay plain numbers, which is the simulator's hot path."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.hwmodels import Quantity
+
+__all__ = ["larger", "nearest", "smaller", "top"]
+
+
+def smaller(a: Quantity, b: Quantity) -> Quantity:
+    """The smaller of the two, elementwise."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.minimum(a, b)
+    return min(a, b)
+
+
+def larger(a: Quantity, b: Quantity) -> Quantity:
+    """The larger of the two, elementwise."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.maximum(a, b)
+    return max(a, b)
+
+
+def nearest(a: Quantity) -> Quantity:
+    """The nearest whole number, halves upwards, elementwise."""
+    if isinstance(a, np.ndarray):
+        return np.floor(a + 0.5)
+    return math.floor(a + 0.5)
+
+
+def top(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Positions of the `count` highest scores; of equal scores the earlier position comes first."""
+    return np.argsort(-scores, kind="stable")[:count]

@@ -1,0 +1,12 @@
+"""Family `orchestration`: how a service that owns no devices serves a job by calling other services.
+
+Read first: `calls.py` (what a call may say, and what it returns), `cascade.py` (the shortest script), `speculative.py` (a loop of calls).
+May import: `policies.plan`, `policies.families`, `policies.views`, `policies.base` and the houses below.
+"""
+
+from edgewright.policies.orchestration.calls import call, result_of
+from edgewright.policies.orchestration.cascade import Cascade
+from edgewright.policies.orchestration.disaggregated import Disaggregated
+from edgewright.policies.orchestration.speculative import Speculative
+
+__all__ = ["Cascade", "Disaggregated", "Speculative", "call", "result_of"]

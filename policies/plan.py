@@ -1,0 +1,264 @@
+"""Plans: a graph of operations, as a value.
+
+A plan says what one step (or one inference) does and what waits for what; it never says when. `seq`, `par` and `loop` are sugar over
+`after`. Quantities that depend on the step are functions of it (`Demanded`), and must be values themselves (frozen dataclasses), so
+that plans compare, hash and print. Built once per replica, compiled once (`policies.compile`), bound to each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from edgewright.hwmodels import Quantity, Work
+from edgewright.workloads import Step
+
+__all__ = [
+    "Alloc",
+    "Amount",
+    "Call",
+    "Cancel",
+    "Collective",
+    "Compute",
+    "Delay",
+    "Detach",
+    "Free",
+    "Join",
+    "Load",
+    "Loop",
+    "Mark",
+    "Op",
+    "Par",
+    "Plan",
+    "Prev",
+    "Race",
+    "Seq",
+    "Signal",
+    "Store",
+    "Transfer",
+    "Wait",
+    "detach",
+    "loop",
+    "par",
+    "race",
+    "seq",
+]
+
+Amount: TypeAlias = "float | Callable[[Step], Quantity]"
+"""A number, or a value-like function of the step."""
+
+@dataclass(frozen=True, slots=True)
+class Prev:
+    """The operation `name`, `lag` iterations ago; `lag=0` is this iteration."""
+
+    name: str
+    lag: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """What every operation may have.
+
+    Attributes:
+        name: unique in the plan when given; what `after`, traces and Gantt charts refer to.
+        after: operations that must have ended first, besides those that the surrounding `seq` names.
+        reveals: name of an outcome that becomes known when the operation ends (an exit's confidence, an expert route).
+    """
+
+    name: str | None = None
+    after: tuple[Prev, ...] = ()
+    reveals: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compute(Op):
+    """Run `work` on a device's engine (None: its first)."""
+
+    device: str
+    work: Work | Callable[[Step], Work]
+    engine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer(Op):
+    """Send bytes from one node to another along the cluster's route."""
+
+    src: str
+    dst: str
+    nbytes: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Collective(Op):
+    """A collective over `devices`: `kind` is `allreduce`, `broadcast`, `reduce`, `allgather`, `reducescatter` or `alltoall`.
+
+    `nbytes` is the size of one device's full buffer (NCCL's convention for all-reduce); `algorithm` is `ring`, `star` or `tree`;
+    the first device is the root of a star or tree.
+    """
+
+    kind: str
+    devices: tuple[str, ...]
+    nbytes: Amount
+    algorithm: str = "ring"
+
+
+@dataclass(frozen=True, slots=True)
+class Load(Op):
+    """Read bytes from a storage of `device` (None: its first) into memory."""
+
+    device: str
+    nbytes: Amount
+    storage: str | None = None
+    random: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Store(Op):
+    """Write bytes to a storage of `device` (None: its first)."""
+
+    device: str
+    nbytes: Amount
+    storage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alloc(Op):
+    """Take `amount` (bytes or slots) of a pool, waiting first come, first served until there is enough.
+
+    `pool` is a pool of the replica by name, or a device's memory pool as `device.pool`.
+    """
+
+    pool: str
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Free(Op):
+    """Give `amount` back to a pool."""
+
+    pool: str
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Signal(Op):
+    """Raise `flag` by `count`. Flags belong to the replica (or the job's script) that runs the plan, and count: each `Wait` takes what it
+    waited for, so they carry over from step to step."""
+
+    flag: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Wait(Op):
+    """Wait until `flag` stands at `count` or more, then lower it by `count`."""
+
+    flag: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Op):
+    """Submit a job to another service and wait for its result. `job` holds overrides of the calling job (`prompt`, `output`, ...)."""
+
+    service: str
+    job: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delay(Op):
+    """Wait a fixed time: an engine's scheduling overhead, a protocol's pause."""
+
+    seconds: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Mark(Op):
+    """A moment the serving loop waits for: `token` ends the step as seen by its sequences; other strands run on."""
+
+    label: str = "token"
+
+
+@dataclass(frozen=True, slots=True)
+class Join(Op):
+    """Wait for the detached plan `target` (at once if it has ended or was cancelled)."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel(Op):
+    """Cancel the detached plan `target`; what it moved so far stays in the accounts as cancelled bytes. No effect if it has ended."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seq:
+    """Children one after another."""
+
+    children: tuple[Plan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Par:
+    """Children side by side; ends when all have."""
+
+    children: tuple[Plan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Children side by side; the first that ends wins and the others are cancelled, their bytes accounted."""
+
+    children: tuple[Plan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Detach:
+    """A child that what follows does not wait for; `name` is for `join` and `cancel`."""
+
+    child: Plan
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """The outermost shape of a plan that runs again and again.
+
+    `overlap=True`: the children of a top-level `Par` are strands that each keep their own order: a strand's next iteration starts when
+    its own last one has ended. A strand that holds the `token` mark starts with each step; a strand without any runs ahead, bound only
+    by pools and flags, and may not depend on the step.
+    """
+
+    body: Plan
+    overlap: bool = False
+
+
+Plan: TypeAlias = Op | Seq | Par | Race | Detach | Loop
+
+
+def seq(*children: Plan) -> Plan:
+    """Children one after another."""
+    return Seq(children)
+
+
+def par(*children: Plan) -> Plan:
+    """Children side by side."""
+    return Par(children)
+
+
+def race(*children: Plan) -> Plan:
+    """Children side by side until the first ends; the losers are cancelled."""
+    return Race(children)
+
+
+def detach(child: Plan, name: str) -> Plan:
+    """`child` runs on by itself; what follows does not wait for it."""
+    return Detach(child, name)
+
+
+def loop(body: Plan, *, overlap: bool = False) -> Plan:
+    """`body` again and again; see `Loop`."""
+    return Loop(body, overlap)

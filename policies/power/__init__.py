@@ -1,0 +1,13 @@
+"""Family `power`: how a power domain is held to its budget.
+
+Read first: `commands.py` (what a controller remembers of what it commanded), `static_cap.py`, `two_thresholds.py`.
+May import: `policies.families`, `policies.views`, `policies.base` and the houses below.
+
+Clocks are fractions of a target's maximum; `budget_W` includes the domain's `overhead_W`, which nobody here controls.
+"""
+
+from edgewright.policies.power.none import Uncontrolled
+from edgewright.policies.power.static_cap import StaticCap
+from edgewright.policies.power.two_thresholds import TwoThresholds
+
+__all__ = ["StaticCap", "TwoThresholds", "Uncontrolled"]

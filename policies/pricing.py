@@ -1,0 +1,45 @@
+"""What an operation of a plan demands of a cluster: the one place where operations meet prices.
+
+The interpreter, the stretches that jump over steps, `makespan` and `explain` all price through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from edgewright.hwmodels import Cluster, Demand
+from edgewright.policies.plan import Amount, Collective, Compute, Delay, Load, Op, Store, Transfer
+from edgewright.workloads import Step
+
+__all__ = ["NOTHING", "amount_of", "demand_of"]
+
+NOTHING = Demand()
+"""The demand of operations that only order others (marks, signals, pools)."""
+
+Value = TypeVar("Value")
+
+
+def amount_of(amount: Amount, step: Step) -> object:
+    """The amount for this step."""
+    return amount(step) if callable(amount) else amount
+
+
+def demand_of(op: Op, cluster: Cluster, step: Step, clocks: Mapping[str, float]) -> Demand:
+    """The operation's demand at this step, with engines at `clocks` (fraction of their maximum by engine resource; 1 if absent)."""
+    match op:
+        case Compute(device=device, work=work, engine=engine):
+            asked = work(step) if callable(work) else work
+            return cluster.compute(device, asked, engine, clocks.get(cluster.engine_name(device, engine), 1.0))
+        case Transfer(src=src, dst=dst, nbytes=nbytes):
+            return cluster.transfer(src, dst, amount_of(nbytes, step))
+        case Collective(kind=kind, devices=devices, nbytes=nbytes, algorithm=algorithm):
+            return cluster.collective(kind, devices, amount_of(nbytes, step), algorithm)
+        case Load(device=device, nbytes=nbytes, storage=storage, random=random):
+            return cluster.load(device, amount_of(nbytes, step), storage, random)
+        case Store(device=device, nbytes=nbytes, storage=storage):
+            return cluster.store(device, amount_of(nbytes, step), storage)
+        case Delay(seconds=seconds):
+            return Demand(latency=amount_of(seconds, step))
+        case _:
+            return NOTHING

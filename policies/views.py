@@ -1,0 +1,247 @@
+"""What policies may see: read-only views, implemented by the simulator. What a real scheduler could not know is not here.
+
+Output lengths, future arrivals and true expert routes are unreachable from any view. Times are seconds of simulated time, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgewright.hwmodels import Cluster
+from edgewright.workloads import Format
+
+__all__ = [
+    "Horizon",
+    "JobView",
+    "PowerView",
+    "ReplicaSpec",
+    "ReplicaView",
+    "RoutingView",
+    "RunningView",
+    "ServerView",
+    "TargetView",
+    "WaitingView",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How long a decision stands: until the first of these, it would not change. The default is the next step: slow, but right.
+
+    Attributes:
+        steps: engine steps.
+        arrival: an arrival ends it.
+        completion: a completion (which frees memory and a batch slot) ends it; so does a preemption, always.
+        time: simulated seconds at which it ends.
+    """
+
+    steps: float = 1
+    arrival: bool = True
+    completion: bool = True
+    time: float = float("inf")
+
+
+class JobView(Protocol):
+    """A job, as a router or an orchestrator sees it.
+
+    Attributes:
+        id: unique in the run.
+        service: asked for.
+        arrival: time at which it entered the cluster.
+        prompt: tokens of the prompt (1 for a one-shot job).
+        priority: the larger, the more important.
+        deadline: time by which its result is wanted, None if there is none.
+        session: the session that it is a turn of, None if it stands alone.
+    """
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def service(self) -> str: ...
+    @property
+    def arrival(self) -> float: ...
+    @property
+    def prompt(self) -> int: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def deadline(self) -> float | None: ...
+    @property
+    def session(self) -> int | None: ...
+
+
+class WaitingView(Protocol):
+    """A job in a replica's queue. `tokens`: prompt tokens still to compute (1 for a one-shot job); `cached`: already in the cache."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def arrival(self) -> float: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def cached(self) -> int: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def deadline(self) -> float | None: ...
+
+
+class RunningView(Protocol):
+    """A job in the batch. `context`: tokens cached; `generated`: tokens yielded; `prompt_left`: prompt tokens not yet computed (0: it
+    decodes)."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def context(self) -> int: ...
+    @property
+    def generated(self) -> int: ...
+    @property
+    def prompt_left(self) -> int: ...
+    @property
+    def priority(self) -> int: ...
+
+
+class ReplicaView(Protocol):
+    """A replica, as its batching agent sees it.
+
+    Attributes:
+        now: simulated time.
+        waiting: queue in arrival order (preempted jobs first).
+        running: batch in order of admission.
+        max_sequences, max_tokens: the engine's limits on sequences in the batch and tokens in one step.
+        generates: whether jobs decode token by token; False for one-shot models.
+    """
+
+    @property
+    def now(self) -> float: ...
+    @property
+    def waiting(self) -> Sequence[WaitingView]: ...
+    @property
+    def running(self) -> Sequence[RunningView]: ...
+    @property
+    def max_sequences(self) -> int: ...
+    @property
+    def max_tokens(self) -> int: ...
+    @property
+    def generates(self) -> bool: ...
+
+    def fits(self, jobs: Sequence[WaitingView]) -> bool:
+        """Whether the KV of all these waiting jobs together could be allocated now, the engine's watermark included."""
+        ...
+
+
+class ServerView(Protocol):
+    """A replica, as a router sees it. Predictions use the prices of an idle replica and the router's own guess of the output length.
+
+    Attributes:
+        name: dotted scope, what a router returns.
+        queued, running: jobs in the queue and in the batch.
+        queued_tokens: prompt tokens that the queue still has to compute.
+        available: whether it is up and takes jobs.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def running(self) -> int: ...
+    @property
+    def queued_tokens(self) -> int: ...
+    @property
+    def available(self) -> bool: ...
+
+    def can_hold(self, job: JobView) -> bool:
+        """Whether the job's prompt fits the replica's KV capacity at all."""
+        ...
+
+    def predict_seconds(self, job: JobView, expected_output: int) -> float:
+        """Predicted time to the last token: queued work ahead, prefill, and decoding at the batch that it would join."""
+        ...
+
+    def predict_joules(self, job: JobView, expected_output: int) -> float:
+        """Predicted dynamic energy of the job on this replica."""
+        ...
+
+
+class RoutingView(Protocol):
+    """The replicas of a service. `servers`: in the scenario's order, those that are down included."""
+
+    @property
+    def now(self) -> float: ...
+    @property
+    def servers(self) -> Sequence[ServerView]: ...
+
+
+class TargetView(Protocol):
+    """A device under a power domain. Clocks are fractions of its maximum, `clock_max_Hz`.
+
+    Attributes:
+        name: of the device.
+        priority: the larger, the more important.
+        clock: in force. `clock_set`: last commanded; the device rounds it to a clock of its own.
+        clock_min: the lowest that it can be set to.
+        idle_W: what it draws awake and idle.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def clock(self) -> float: ...
+    @property
+    def clock_set(self) -> float: ...
+    @property
+    def clock_min(self) -> float: ...
+    @property
+    def clock_max_Hz(self) -> float: ...
+    @property
+    def idle_W(self) -> float: ...
+
+    def peak_W(self, clock: float) -> float:
+        """The most the device can draw at that fraction of its clock."""
+        ...
+
+
+class PowerView(Protocol):
+    """A power domain, as its controller sees it: `watts` is what telemetry reports, with its period, delay and noise.
+
+    Attributes:
+        budget_W: watts that the domain may draw, `overhead_W` (what nobody here controls) included.
+        targets: devices that can be commanded, in the scenario's order.
+    """
+
+    @property
+    def now(self) -> float: ...
+    @property
+    def watts(self) -> float: ...
+    @property
+    def budget_W(self) -> float: ...
+    @property
+    def overhead_W(self) -> float: ...
+    @property
+    def targets(self) -> Sequence[TargetView]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSpec:
+    """What a partitioning, residency or experts policy is given to build a replica's program.
+
+    Attributes:
+        name: the replica's dotted scope.
+        devices: names of its devices in the cluster, in the scenario's order; the first is the root.
+        cluster: specifications and routes.
+        format: number format of weights, KV cache and arithmetic.
+        weight_budget: bytes that weights may take on each device; None: the device's pool less its reserve.
+    """
+
+    name: str
+    devices: tuple[str, ...]
+    cluster: Cluster
+    format: Format
+    weight_budget: Mapping[str, float] | None = None

@@ -1,0 +1,182 @@
+"""From a scenario to what runs: the cluster, and for every replica its model, its program and where everything lies.
+
+Nothing here knows time. The runtime starts from `Setup`s; `check` builds the same ones and looks for what cannot work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgewright.hwmodels import Attachment, Cluster, Connection
+from edgewright.policies.families import Placement
+from edgewright.policies.views import ReplicaSpec
+from edgewright.simulator.assemble_devices import device_of, link_of, storage_of
+from edgewright.simulator.errors import Key, spoken
+from edgewright.simulator.presets import EnginePreset
+from edgewright.simulator.scenario_references import replica_devices
+
+if TYPE_CHECKING:
+    from edgewright.simulator.scenario import Scenario
+    from edgewright.simulator.schema_cluster import ClusterTable, LinkGroup
+    from edgewright.simulator.schema_services import ModelTable, ReplicaTable, ServiceTable
+    from edgewright.workloads import Format, Model, Router
+
+__all__ = ["Setup", "build_cluster", "build_placements"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One replica, ready to run.
+
+    Attributes:
+        scope: dotted name `service.replica`, unique in the run.
+        service, name: its two parts.
+        key: where its table stands in the scenario, for messages.
+        tables: the service's and the replica's tables (policies are read off these).
+        model: what it runs.
+        engine: the engine that it imitates.
+        spec: devices, cluster and number format, as its policies saw them.
+        placement: its program, and what each device holds.
+        router: where the routes of its experts come from; None for a model without experts.
+    """
+
+    scope: str
+    service: str
+    name: str
+    key: Key
+    tables: tuple[ServiceTable, ReplicaTable]
+    model: Model
+    engine: EnginePreset
+    spec: ReplicaSpec
+    placement: Placement
+    router: Router | None
+
+    @property
+    def format(self) -> Format:
+        """Number format of weights, cache and arithmetic."""
+        return self.spec.format
+
+
+def build_cluster(scenario: Scenario) -> Cluster:
+    """The cluster that the scenario describes; entry points become nodes that only forward."""
+    table = scenario.cluster
+    groups = table.instances()
+    return Cluster(
+        devices={name: device_of(group, table.device_files) for name, group in groups.items()},
+        switches=(*table.switches, *table.nodes),
+        connections=tuple(connection for link in table.links for connection in _connections(table, link)),
+        attachments=tuple(
+            Attachment(store, device, storage_of(store, entry))
+            for device, group in groups.items()
+            for store, entry in group.storage.items()
+        ),
+    )
+
+
+def build_placements(scenario: Scenario, cluster: Cluster) -> tuple[Setup, ...]:
+    """Every replica of every service, in the scenario's order.
+
+    Raises `ScenarioError`, naming the policy, if one of them refuses the model or the devices.
+    """
+    models: dict[tuple[ModelTable, str | None], tuple[Model, Format]] = {}
+    return tuple(
+        _setup(scenario, cluster, name, index, copy, devices, models)
+        for name, service in scenario.services.items()
+        for index, replica in enumerate(service.replicas)
+        for copy, devices in replica_devices(scenario, replica)
+    )
+
+
+def _connections(table: ClusterTable, link: LinkGroup) -> Iterator[Connection]:
+    first, second = link.between
+    spec = link_of(link)
+    for a in table.members(first):
+        for b in table.members(second):
+            if first == second and a >= b:
+                continue
+            suffix = "-".join(filter(None, (a.removeprefix(first), b.removeprefix(second))))
+            yield Connection(f"{link.name}{suffix}", (a, b), spec, link.medium)
+
+
+def _setup(
+    scenario: Scenario,
+    cluster: Cluster,
+    name: str,
+    index: int,
+    copy: str,
+    devices: tuple[str, ...],
+    models: dict[tuple[ModelTable, str | None], tuple[Model, Format]],
+) -> Setup:
+    service = scenario.services[name]
+    replica = service.replicas[index]
+    key: Key = ("services", name, "replicas", index)
+    source, wanted = replica.model or service.model, replica.format or service.format
+    assert source is not None, "the service's table requires a model"
+    if (source, wanted) not in models:
+        models[source, wanted] = _model(scenario, source, wanted, key if replica.model else ("services", name))
+    model, format = models[source, wanted]
+    budget = None if replica.weight_budget is None else dict.fromkeys(devices, replica.weight_budget)
+    spec = ReplicaSpec(f"{name}.{copy}", devices, cluster, format, budget)
+    placement = _placement(scenario, model, spec, replica, key)
+    return Setup(
+        f"{name}.{copy}",
+        name,
+        copy,
+        key,
+        (service, replica),
+        model,
+        service.engine.built(),
+        spec,
+        placement,
+        _router(scenario, name, model),
+    )
+
+
+def _placement(scenario: Scenario, model: Model, spec: ReplicaSpec, replica: ReplicaTable, key: Key) -> Placement:
+    family = "partitioning"
+    try:
+        placement = replica.partitioning.plan(model, spec)
+        family = "experts"
+        if model.experts is not None:
+            placement = replica.experts.arrange(model, placement, spec)
+        family = "residency"
+        return replica.residency.arrange(placement, spec)
+    except ValueError as error:
+        problem, accepted = spoken(str(error))
+        where = f"cannot serve {model.name} on {', '.join(spec.devices)}: {problem}"
+        raise scenario.error((*key, family), where, accepted, getattr(replica, family)) from None
+
+
+def _model(scenario: Scenario, table: ModelTable, format_name: str | None, key: Key) -> tuple[Model, Format]:
+    """The model of a table, and its number format: the one that is named, or a GGUF file's own, or fp16."""
+    from edgewright.workloads import format_named, from_config, zoo
+    from edgewright.workloads.gguf_reader import from_gguf
+    from edgewright.workloads.onnx_reader import from_onnx
+
+    try:
+        if table.gguf is not None:
+            model, own = from_gguf(table.gguf)
+            return model, own if format_name is None else format_named(format_name)
+        format = format_named(format_name or "fp16")
+        if table.zoo is not None:
+            return zoo.model(table.zoo), format
+        return (from_config(table.hf) if table.hf is not None else from_onnx(str(table.onnx))), format
+    except (ValueError, ModuleNotFoundError) as error:
+        raise scenario.error((*key, "model"), *spoken(str(error)), str(table.hf or table.gguf or table.onnx)) from None
+
+
+def _router(scenario: Scenario, service: str, model: Model) -> Router | None:
+    from edgewright.workloads import RoutingProcess, read_routes
+
+    if model.experts is None:
+        return None
+    shape, table = model.experts, scenario.services[service].experts_routing
+    if table.file is None:
+        figures = table.model_dump(exclude={"file"})
+        return RoutingProcess(layers=len(shape.blocks), experts=shape.count, top_k=shape.top_k, **figures)
+    try:
+        return read_routes(table.file, shape.count)
+    except (ValueError, OSError) as error:
+        raise scenario.error(("services", service, "experts_routing", "file"), *spoken(str(error)), str(table.file)) from None

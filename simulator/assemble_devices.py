@@ -1,0 +1,106 @@
+"""From the tables of a scenario to specifications: the catalogue's, with the scenario's own figures and their provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.hwmodels import Device, Link, Provenance, Storage
+from edgewright.simulator.errors import spoken
+
+if TYPE_CHECKING:
+    from edgewright.simulator.schema_cluster import DeviceGroup, LinkGroup, StorageTable
+
+__all__ = ["device_names", "device_of", "link_of", "storage_of"]
+
+_SCENARIO = Provenance("assumed", "set in the scenario")
+
+
+def device_names(files: tuple[Path, ...] = ()) -> frozenset[str]:
+    """Names of the catalogue's devices and companions, and of the devices in the files."""
+    from edgewright.hwmodels import catalog
+
+    return frozenset((*catalog.devices(), *catalog.companions())).union(*(_file(path) for path in files))
+
+
+def device_of(group: DeviceGroup, files: tuple[Path, ...] = ()) -> Device:
+    """The specification of a group's instances."""
+    from edgewright.hwmodels import catalog
+
+    own: dict[str, Device] = {}
+    for path in files:
+        own.update(_file(path))
+    device = own[group.device] if group.device in own else catalog.device(group.device)
+    return _with_power(_with_memory(device, group), group)
+
+
+def link_of(group: LinkGroup) -> Link:
+    """The specification of a link's connections; a medium makes it shared."""
+    from edgewright.hwmodels import catalog
+
+    names = ("bandwidth", "bandwidth_back", "latency", "duplex", "efficiency", "per_message", "mtu")
+    figures = _given(group, names)
+    if group.medium is not None:
+        figures["duplex"] = "shared"
+    if group.link is None:
+        return Link(name=group.name, title=group.name, provenance={"default": _SCENARIO}, **figures)
+    link = catalog.link(group.link)
+    return replace(link, **figures, provenance=_marked(link.provenance, figures))
+
+
+def storage_of(name: str, table: StorageTable) -> Storage:
+    """The specification of a storage."""
+    from edgewright.hwmodels import catalog
+
+    figures = _given(table, ("read", "write", "random_read", "latency", "capacity"))
+    if table.storage is None:
+        return Storage(name=name, title=name, provenance={"default": _SCENARIO}, **figures)
+    storage = catalog.storage(table.storage)
+    return replace(storage, **figures, provenance=_marked(storage.provenance, figures))
+
+
+def _given(table: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(table, name)) is not None}
+
+
+def _marked(provenance: Mapping[str, Provenance], figures: Mapping[str, object]) -> dict[str, Provenance]:
+    return {**provenance, **dict.fromkeys(figures, _SCENARIO)}
+
+
+def _with_memory(device: Device, group: DeviceGroup) -> Device:
+    pool = device.main_pool
+    changed = dict(device.provenance)
+    pools, buses = dict(device.pools), dict(device.buses)
+    if group.memory is not None:
+        pools[pool.name] = replace(pool, capacity=group.memory)
+        changed[f"{pool.name}.capacity"] = _SCENARIO
+    if group.bandwidth is not None:
+        buses[pool.bus] = replace(buses[pool.bus], bandwidth=group.bandwidth)
+        changed[f"{pool.bus}.bandwidth"] = _SCENARIO
+    return replace(device, pools=pools, buses=buses, provenance=changed)
+
+
+def _with_power(device: Device, group: DeviceGroup) -> Device:
+    names = {"idle": "idle_W", "board": "board_W", "supply_efficiency": "supply_efficiency"}
+    figures = {names[key]: value for key, value in _given(group, tuple(names)).items()}
+    return replace(device, **figures, provenance=_marked(device.provenance, figures))
+
+
+def _file(path: Path) -> Mapping[str, Device]:
+    """The devices of a file in the catalogue's form; raises `ScenarioError`."""
+    from edgewright.hwmodels import catalog
+    from edgewright.simulator.loader import read_document
+
+    document = read_document(path)
+    entries = document.data.get("devices")
+    if not isinstance(entries, dict) or not entries:
+        raise document.origin.error(("devices",), "is missing or empty", "a table of devices, each in the form of the catalogue's entries")
+    built = {}
+    for name, entry in entries.items():
+        try:
+            built[name] = catalog.build_device(name, entry, document.data.get("family"))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise document.origin.error(("devices", name), *spoken(str(error))) from None
+    return built

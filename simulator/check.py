@@ -1,0 +1,132 @@
+"""Everything that can be known to be wrong with a scenario before the clock starts.
+
+Reading a scenario has checked its values and names; here the cluster and the programs are built and looked at: routes, memory, storage,
+arithmetic, power and traces. Each finding is one `ScenarioError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgewright.hwmodels import Cluster
+from edgewright.simulator.assemble import Setup, build_cluster, build_placements
+from edgewright.simulator.assemble_memory import Capacity, Shortage, kv_capacities
+from edgewright.simulator.assemble_sources import build_sources
+
+if TYPE_CHECKING:
+    from edgewright.simulator.scenario import Scenario
+    from edgewright.simulator.schema_power import PowerDomain
+    from edgewright.workloads.jobs_source import Source
+
+__all__ = ["Checked", "check", "idle_watts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a checked scenario turned into: the runtime starts from these.
+
+    Attributes:
+        scenario: as it was given.
+        cluster: specifications and routes.
+        setups: every replica.
+        capacities: KV memory of each replica by scope.
+        sources: jobs of each workload by name.
+    """
+
+    scenario: Scenario
+    cluster: Cluster
+    setups: tuple[Setup, ...]
+    capacities: Mapping[str, Capacity]
+    sources: Mapping[str, Source]
+
+
+def check(scenario: Scenario) -> Checked:
+    """Build everything that the scenario describes, short of running it. Raises `ScenarioError` for the first thing that cannot work."""
+    cluster = build_cluster(scenario)
+    _require_connected(scenario, cluster)
+    _require_power(scenario, cluster)
+    setups = build_placements(scenario, cluster)
+    _require_storage(scenario, setups)
+    capacities = _require_memory(scenario, cluster, setups)
+    _require_arithmetic(scenario, setups)
+    sources = build_sources(scenario, {setup.service: setup.model for setup in setups})
+    return Checked(scenario, cluster, setups, capacities, sources)
+
+
+def idle_watts(domain: PowerDomain, scenario: Scenario, cluster: Cluster) -> float:
+    """Watts that a domain draws when all of its devices are awake and idle, those of inner domains included."""
+    name = next(name for name, each in scenario.power.items() if each is domain)
+    own = sum(_idle_watts(cluster, instance) for member in domain.devices for instance in scenario.cluster.members(member))
+    inner = sum(idle_watts(each, scenario, cluster) for each in scenario.power.values() if each.parent == name)
+    return (own + inner + domain.overhead) / domain.supply_efficiency
+
+
+def _idle_watts(cluster: Cluster, name: str) -> float:
+    """Of one device and its storages, at its plug."""
+    device = cluster.devices[name]
+    storages = sum(each.storage.idle_W for each in cluster.attachments if each.device == name)
+    return (device.idle_W + device.board_W + storages) / device.supply_efficiency
+
+
+def _require_connected(scenario: Scenario, cluster: Cluster) -> None:
+    groups = cluster.components()
+    if len(groups) > 1:
+        apart = ", ".join(groups[1][:5])
+        problem = f"joins no route from {apart} to {groups[0][0]}"
+        raise scenario.error(
+            ("cluster", "links"),
+            problem,
+            "links that connect every device, switch and entry point",
+            [link.name for link in scenario.cluster.links],
+        )
+
+
+def _require_power(scenario: Scenario, cluster: Cluster) -> None:
+    for name, domain in scenario.power.items():
+        floor = idle_watts(domain, scenario, cluster)
+        if domain.budget is not None and domain.budget < floor:
+            problem = f"W is below the {floor:.1f} W that the domain draws idle"
+            raise scenario.error(("power", name, "budget"), problem, f"more than {floor:.1f} W", domain.budget)
+
+
+def _require_storage(scenario: Scenario, setups: Sequence[Setup]) -> None:
+    for setup in setups:
+        reading = dict.fromkeys(setup.placement.reads, "residency")
+        if setup.tables[0].kv.footprint(1 << 20, 1 << 20).fetched:
+            reading.update(dict.fromkeys(setup.placement.parts, "kv"))
+        for device, family in reading.items():
+            if not scenario.cluster.instances()[device].storage:
+                key = (*setup.key, family) if family == "residency" else ("services", setup.service, family)
+                policy = getattr(setup.tables[1] if family == "residency" else setup.tables[0], family)
+                raise scenario.error(
+                    key, f"reads from storage, and {device} has none", "a policy that does not, or `storage` for the device", policy
+                )
+
+
+def _require_memory(scenario: Scenario, cluster: Cluster, setups: Sequence[Setup]) -> dict[str, Capacity]:
+    try:
+        return kv_capacities(setups, cluster.devices)
+    except Shortage as shortage:
+        setup = shortage.setup
+        accepted = "a smaller model or format, more memory or devices, or a residency that streams weights"
+        raise scenario.error(
+            setup.key, f"({setup.model.name}, {setup.format.name}) does not fit: {shortage}", accepted, setup.name
+        ) from None
+
+
+def _require_arithmetic(scenario: Scenario, setups: Sequence[Setup]) -> None:
+    from edgewright.workloads import Step
+
+    for setup in setups:
+        step = Step.of(decode=[1], windows=setup.model.windows) if setup.model.generates else Step(items=1)
+        for device, parts in setup.placement.parts.items():
+            try:
+                for part in parts:
+                    setup.spec.cluster.compute(device, part(step))
+            except ValueError as error:
+                problem = f"cannot be computed on {device}: {error}"
+                raise scenario.error(
+                    ("services", setup.service, "format"), problem, "a format that the device computes", setup.format.name
+                ) from None

@@ -1,0 +1,174 @@
+"""Engines, pools and flags: what operations queue for besides shared capacities."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from edgewright.hwmodels import Engine
+
+if TYPE_CHECKING:
+    from edgewright.simulator.energy import Account
+    from edgewright.simulator.operation import Operation
+
+__all__ = ["EngineQueue", "Flag", "MemoryPool", "PoolOverflow"]
+
+
+class EngineQueue:
+    """An engine's operations: first come, first served, or shared alike by all that are there.
+
+    Attributes:
+        running: operations on the engine, in order of start (one at most, unless shared).
+        waiting: operations queued, in order of arrival.
+        claim: set while a stretch owns the engine: called to cut it.
+        busy_s: seconds with something running, settled up to `since`.
+    """
+
+    __slots__ = ("awake", "busy_s", "claim", "name", "running", "since", "spec", "static", "static_W", "waiting")
+
+    def __init__(self, name: str, spec: Engine, static: Account) -> None:
+        self.name = name
+        self.spec = spec
+        self.static = static
+        self.static_W = spec.static_W
+        self.running: list[Operation] = []
+        self.waiting: deque[Operation] = deque()
+        self.claim: Callable[[], None] | None = None
+        self.awake = True
+        self.busy_s = 0.0
+        self.since = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs, waits or claims."""
+        return not self.running and not self.waiting and self.claim is None
+
+    def submit(self, operation: Operation) -> None:
+        """Run the operation now, or when its turn comes."""
+        if self.awake and (self.spec.shared or not self.running):
+            self._start(operation)
+        else:
+            self.waiting.append(operation)
+
+    def release(self, operation: Operation) -> None:
+        """The operation has ended or was cancelled; the next begins."""
+        if operation not in self.running:
+            if operation in self.waiting:
+                self.waiting.remove(operation)
+            return
+        self.settle(operation.machine.env.now)
+        self.running.remove(operation)
+        if not self.running:
+            self.static.change(-self.static_W, self.since)
+        self._share()
+        self.serve()
+
+    def serve(self) -> None:
+        """Start what can start."""
+        while self.waiting and self.awake and (self.spec.shared or not self.running):
+            self._start(self.waiting.popleft())
+
+    def settle(self, now: float) -> None:
+        """Account busy time up to now."""
+        if self.running:
+            self.busy_s += now - self.since
+        self.since = now
+
+    def draw(self, static_W: float, now: float) -> None:
+        """Static power while busy changes (a clock was set)."""
+        if self.running:
+            self.static.change(static_W - self.static_W, now)
+        self.static_W = static_W
+
+    def _start(self, operation: Operation) -> None:
+        now = operation.machine.env.now
+        self.settle(now)
+        if not self.running:
+            self.static.change(self.static_W, now)
+        self.running.append(operation)
+        self._share()
+        operation.begin()
+
+    def _share(self) -> None:
+        if self.spec.shared:
+            for operation in tuple(self.running):
+                operation.reprice()
+
+
+class PoolOverflow(ValueError):
+    """More was asked of a pool than it can ever hold, or more was given back than was taken."""
+
+
+class MemoryPool:
+    """A bounded amount (bytes or slots) taken and given back; requests wait first come, first served.
+
+    Attributes:
+        capacity: what there is; `level`: what is taken; `peak`: the most that was taken.
+    """
+
+    __slots__ = ("capacity", "level", "name", "peak", "waiting")
+
+    def __init__(self, name: str, capacity: float) -> None:
+        self.name = name
+        self.capacity = capacity
+        self.level = 0.0
+        self.peak = 0.0
+        self.waiting: deque[tuple[float, Callable[[], None]]] = deque()
+
+    def take(self, amount: float, granted: Callable[[], None]) -> None:
+        """Take `amount` when there is room, then call `granted` (now, if there is room and nobody waits)."""
+        if amount > self.capacity:
+            raise PoolOverflow(f"pool {self.name}: {amount:g} asked, capacity is {self.capacity:g}")
+        self.waiting.append((amount, granted))
+        self._grant()
+
+    def give(self, amount: float) -> None:
+        """Give `amount` back."""
+        if amount > self.level * (1.0 + 1e-12):
+            raise PoolOverflow(f"pool {self.name}: {amount:g} given back, {self.level:g} was taken")
+        self.level = max(0.0, self.level - amount)
+        self._grant()
+
+    def withdraw(self, granted: Callable[[], None]) -> None:
+        """Forget a waiting request."""
+        self.waiting = deque(entry for entry in self.waiting if entry[1] is not granted)
+        self._grant()
+
+    def _grant(self) -> None:
+        while self.waiting and self.level + self.waiting[0][0] <= self.capacity * (1.0 + 1e-12):
+            amount, granted = self.waiting.popleft()
+            self.level += amount
+            self.peak = max(self.peak, self.level)
+            granted()
+
+
+class Flag:
+    """A counting flag: raised by signals, lowered by the waits that it releases, first come, first served."""
+
+    __slots__ = ("count", "waiting")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.waiting: deque[tuple[int, Callable[[], None]]] = deque()
+
+    def raise_by(self, count: int) -> None:
+        """Raise the flag and release whom it is enough for."""
+        self.count += count
+        self._release()
+
+    def wait(self, count: int, released: Callable[[], None]) -> None:
+        """Call `released` once the flag stands at `count`, taking it."""
+        self.waiting.append((count, released))
+        self._release()
+
+    def withdraw(self, released: Callable[[], None]) -> None:
+        """Forget a waiting request."""
+        self.waiting = deque(entry for entry in self.waiting if entry[1] is not released)
+        self._release()
+
+    def _release(self) -> None:
+        while self.waiting and self.count >= self.waiting[0][0]:
+            count, released = self.waiting.popleft()
+            self.count -= count
+            released()

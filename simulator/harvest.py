@@ -1,0 +1,160 @@
+"""From a simulation to its result: tables and what must be said about the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgewright.simulator.assemble_memory import kv_bytes_per_token, resident_bytes
+from edgewright.simulator.meter import amounts
+from edgewright.simulator.provenance import provenance_of, topology_of, versions
+from edgewright.simulator.result import Result
+from edgewright.simulator.tables import empty
+
+if TYPE_CHECKING:
+    from edgewright.simulator.replica import Replica
+    from edgewright.simulator.simulation import Simulation
+
+__all__ = ["harvest"]
+
+
+def harvest(simulation: Simulation) -> Result:
+    """The result of what has been simulated so far."""
+    recorder = simulation.recorder
+    tables: dict[str, Any] = {name: recorder.rows[name] for name in ("steps", "kv", "queue", "actuations", "operations", "power", "usage")}
+    tables["jobs"] = recorder.jobs(simulation.now)
+    tables["itl"] = recorder.itl()
+    tables["energy"] = _energy(simulation)
+    tables["resources"] = _resources(simulation)
+    tables["memory"] = _memory(simulation)
+    tables["replicas"] = _replicas(simulation)
+    return Result(_meta(simulation), tables)
+
+
+def _meta(simulation: Simulation) -> dict[str, Any]:
+    scenario = simulation.scenario
+    slo = {key: value for key, value in (("ttft_s", scenario.slo.ttft), ("tpot_s", scenario.slo.tpot), ("e2e_s", scenario.slo.e2e)) if value}
+    kept = {table.thin for table in scenario.workloads.values() if table.thin < 1.0}
+    return {
+        "name": scenario.name,
+        "seed": scenario.seed,
+        "scenario": scenario.resolved(),
+        "versions": versions(),
+        "window": (simulation.window[0], simulation.window[1]),
+        "end_s": simulation.now,
+        "slo": {name: slo for name, service in simulation.services.items() if slo and service.generates},
+        "thin": min(kept) if kept else None,
+        "overload": scenario.overload,
+        "clairvoyant": [],
+        "topology": topology_of(simulation.machine.cluster, scenario),
+        "provenance": provenance_of(simulation.machine.cluster),
+        "notes": _notes(simulation),
+    }
+
+
+def _notes(simulation: Simulation) -> list[str]:
+    most = simulation.scenario.record.operations
+    notes = []
+    if len(simulation.recorder.rows["operations"]["name"]) == most and most:
+        notes.append(f"table operations holds the first {most} interpreted operations of the window only")
+    for name, domain in simulation.domains.items():
+        if domain.children:
+            notes.append(f"power of {name} is without the domains behind it; its controller sees all of them")
+    return notes
+
+
+def _energy(simulation: Simulation) -> dict[str, list[Any]]:
+    table = empty("energy")
+    for name, domain in simulation.domains.items():
+        for owner, part, joules in domain.energy_rows():
+            for column, cell in zip(table.values(), (name, owner, part, joules), strict=True):
+                column.append(cell)
+    return table
+
+
+def _resources(simulation: Simulation) -> dict[str, list[Any]]:
+    machine, table = simulation.machine, empty("resources")
+    length = max(simulation.now, 1e-12)
+    buses = {f"{name}.{bus}" for name, device in machine.cluster.devices.items() for bus in device.buses}
+    stores = {f"{a.device}.{a.name}" for a in machine.cluster.attachments}
+    for name, amount, capacity in amounts(machine):
+        engine = machine.engines.get(name)
+        kind = "engine" if engine else "bus" if name in buses else "storage" if name.rsplit(".", 1)[0] in stores else "link"
+        busy = engine.busy_s if engine else machine.resources[name].busy_s
+        row = (name, kind, capacity, amount, busy, min(1.0, amount / (capacity * length)))
+        for column, cell in zip(table.values(), row, strict=True):
+            column.append(cell)
+    return table
+
+
+def _memory(simulation: Simulation) -> dict[str, list[Any]]:
+    """Peaks by pool: what replicas hold in each device's main pool, and what plans took of any pool by `Alloc`."""
+    table = empty("memory")
+    for device, spec in simulation.machine.cluster.devices.items():
+        for pool in spec.pools.values():
+            scope = f"{device}.{pool.name}"
+            held = _held(simulation, device) if pool is spec.main_pool else []
+            taken = simulation.machine.pools[scope].peak
+            if taken:
+                held.append(("plans", taken))
+            if held:
+                total = taken + (_peak_together(simulation, device) if pool is spec.main_pool else 0.0)
+                held.append(("total", total))
+            for allocation, peak in held:
+                for column, cell in zip(table.values(), (scope, allocation, pool.capacity - pool.reserved, peak), strict=True):
+                    column.append(cell)
+    return table
+
+
+def _replicas_on(simulation: Simulation, device: str) -> list[Replica]:
+    return [replica for replica in simulation.replicas.values() if device in replica.placement.parts]
+
+
+def _held(simulation: Simulation, device: str) -> list[tuple[str, float]]:
+    found = []
+    for replica in _replicas_on(simulation, device):
+        found.append((f"{replica.name} weights", resident_bytes(replica.setup)[device]))
+        if replica.kv is not None:
+            found.append((f"{replica.name} KV", replica.kv.peak * _block_bytes(replica, device)))
+        if replica.preset.workspace:
+            found.append((f"{replica.name} workspace", replica.preset.workspace))
+    return found
+
+
+def _block_bytes(replica: Replica, device: str) -> float:
+    return replica.preset.block_size * kv_bytes_per_token(replica.setup)[device]
+
+
+def _peak_together(simulation: Simulation, device: str) -> float:
+    """The most that the replicas on a device held at one moment: constant parts, and the highest sum of their KV blocks over time."""
+    there = _replicas_on(simulation, device)
+    constant = sum(resident_bytes(replica.setup)[device] + replica.preset.workspace for replica in there)
+    sizes = {replica.name: _block_bytes(replica, device) for replica in there if replica.kv is not None}
+    now: dict[str, float] = {}
+    highest = 0.0
+    rows = simulation.recorder.rows["kv"]
+    for name, blocks in zip(rows["replica"], rows["blocks"], strict=True):
+        if name in sizes:
+            now[name] = blocks * sizes[name]
+            highest = max(highest, sum(now.values()))
+    return constant + highest
+
+
+def _replicas(simulation: Simulation) -> dict[str, list[Any]]:
+    table = empty("replicas")
+    for replica in simulation.replicas.values():
+        capacity = replica.capacity
+        row = (
+            replica.name,
+            replica.service,
+            " ".join(replica.devices),
+            float("nan") if capacity.tokens is None else float(capacity.tokens),
+            float("nan") if capacity.tokens is None else capacity.tokens * sum(kv_bytes_per_token(replica.setup).values()),
+            capacity.derivation,
+            simulation.recorder.preemptions.get(replica.name, 0),
+            replica.kv.evictions if replica.kv is not None else 0,
+            replica.experts.hits if replica.experts is not None else 0,
+            replica.experts.misses if replica.experts is not None else 0,
+        )
+        for column, cell in zip(table.values(), row, strict=True):
+            column.append(cell)
+    return table

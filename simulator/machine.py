@@ -1,0 +1,222 @@
+"""The machine: a cluster in time. Engines, shared capacities, pools, clocks and energy, on one SimPy clock.
+
+Replicas, controllers and tests run plans on it (`simulator.interpreter`); it knows nothing of models, jobs or policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Any
+
+import simpy
+
+from edgewright.hwmodels import Cluster, Demand, engine_static_W
+from edgewright.simulator.energy import Ledger
+from edgewright.simulator.engines import EngineQueue, MemoryPool
+from edgewright.simulator.operation import Operation
+from edgewright.simulator.sharing import Activity, Resource, component_of, fair_rates
+from edgewright.simulator.signals import Signals
+
+__all__ = ["Machine", "Traffic"]
+
+
+class Traffic:
+    """Bytes put on one link: sent = received + cancelled."""
+
+    __slots__ = ("cancelled", "received", "sent")
+
+    def __init__(self) -> None:
+        self.sent = 0.0
+        self.received = 0.0
+        self.cancelled = 0.0
+
+
+class Machine:
+    """A cluster in time.
+
+    Attributes:
+        env: the SimPy environment; `env.now` is the time in seconds.
+        cluster: the specifications.
+        engines, resources, pools: what operations use, by scope.
+        clocks: fraction of maximum by engine; absent means 1. `epoch` counts their changes.
+        ledger: energy accounts; `traffic`: bytes by link resource.
+        signals: what others subscribe to.
+        stretches: runs of steps that are being jumped over; settled before anything reads accounts.
+    """
+
+    def __init__(self, cluster: Cluster, env: simpy.Environment | None = None) -> None:
+        self.env: Any = env if env is not None else simpy.Environment()
+        self.cluster = cluster
+        self.signals = Signals()
+        self.ledger = Ledger()
+        self.clocks: dict[str, float] = {}
+        self.epoch = 0
+        self.resources = {name: Resource(name, capacity) for name, capacity in cluster.capacities.items()}
+        self.engines = {
+            name: EngineQueue(name, engine, self.ledger.account(name.split(".")[0], "static"))
+            for name, (_, engine) in cluster.engines.items()
+        }
+        self.pools: dict[str, MemoryPool] = {
+            f"{name}.{pool.name}": MemoryPool(f"{name}.{pool.name}", pool.capacity)
+            for name, device in cluster.devices.items()
+            for pool in device.pools.values()
+        }
+        self.traffic: dict[str, Traffic] = {}
+        self.stretches: dict[Any, None] = {}
+        self._open_accounts()
+
+    def _open_accounts(self) -> None:
+        for name, device in self.cluster.devices.items():
+            self.ledger.account(name, "idle").change(device.idle_W, self.env.now)
+            self.ledger.account(name, "board").change(device.board_W, self.env.now)
+        for attachment in self.cluster.attachments:
+            self.ledger.account(f"{attachment.device}.{attachment.name}", "idle").change(attachment.storage.idle_W, self.env.now)
+        for connection in self.cluster.connections:
+            self.ledger.account(connection.name, "idle").change(connection.link.idle_W, self.env.now)
+
+    # -- operations ----------------------------------------------------------------------------------------------------------------
+
+    def run(self, price: Callable[[], Demand], done: Callable[[Operation], None]) -> Operation:
+        """Start an operation; `price` gives its demand at the clocks of the moment."""
+        return Operation(self, price, done).submit()
+
+    def after(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call once, `seconds` from now."""
+        self.env.timeout(seconds).callbacks.append(lambda _: call())
+
+    def at(self, time: float, call: Callable[[], None]) -> None:
+        """Call once, at that time."""
+        self.after(time - self.env.now, call)
+
+    def activity(self, demand: Demand, done: Callable[[], None], left: float) -> Activity | None:
+        """The fluid phase of a demand, or None if it has none."""
+        usage = {self.resources[name]: float(amount) for name, amount in demand.usage.items() if amount > 0.0}
+        seconds = float(demand.seconds)
+        if demand.engine is not None and (sharers := len(self.engines[demand.engine].running)) > 1:
+            seconds *= sharers
+        if not usage and seconds <= 0.0:
+            for owner, joules in demand.joules.items():
+                self.ledger.account(owner, "dynamic").put(float(joules))
+            return None
+        joules = {owner: float(amount) for owner, amount in demand.joules.items() if amount > 0.0}
+        return Activity(usage, seconds, joules, done, left)
+
+    def add(self, activity: Activity) -> None:
+        """Start an activity and share anew where it touches."""
+        activity.since = self.env.now
+        for resource, amount in activity.usage.items():
+            resource.settle(self.env.now)
+            resource.activities[activity] = amount
+        self._share(component_of(activity))
+
+    def remove(self, activity: Activity) -> None:
+        """Take an activity away and share anew what it leaves; its `left` is settled."""
+        now = self.env.now
+        activity.settle(now)
+        for resource in activity.usage:
+            resource.settle(now)
+        touched = component_of(activity)[1:]
+        for resource in activity.usage:
+            del resource.activities[activity]
+        self._set_rate(activity, 0.0)
+        self._share(touched)
+
+    def _share(self, activities: list[Activity]) -> None:
+        now = self.env.now
+        if len(activities) == 1:
+            activity = activities[0]
+            rates = {activity: min(activity.bound, *(r.capacity / amount for r, amount in activity.usage.items()), inf)}
+        else:
+            rates = fair_rates(activities)
+        for activity in activities:
+            if rates[activity] != activity.rate:
+                activity.settle(now)
+                for resource in activity.usage:
+                    resource.settle(now)
+        for activity in activities:
+            if rates[activity] != activity.rate:
+                self._set_rate(activity, rates[activity])
+                self._time(activity)
+
+    def _set_rate(self, activity: Activity, rate: float) -> None:
+        for owner, joules in activity.joules.items():
+            self.ledger.account(owner, "dynamic").change((rate - activity.rate) * joules, self.env.now)
+        activity.rate = rate
+        activity.version += 1
+
+    def _time(self, activity: Activity) -> None:
+        version = activity.version
+
+        def expire() -> None:
+            if activity.version == version:
+                self.remove(activity)
+                activity.left = 0.0
+                activity.done()
+
+        if activity.rate > 0.0:
+            self.after(activity.left / activity.rate, expire)
+
+    def delivered(self, demand: Demand) -> None:
+        """Account a demand's bytes as sent and received."""
+        for name, amount in demand.traffic.items():
+            account = self.traffic_of(name)
+            account.sent += float(amount)
+            account.received += float(amount)
+
+    def dropped(self, demand: Demand, fraction: float) -> None:
+        """Account what a cancelled demand has moved as sent and cancelled."""
+        for name, amount in demand.traffic.items():
+            account = self.traffic_of(name)
+            account.sent += float(amount) * fraction
+            account.cancelled += float(amount) * fraction
+
+    def traffic_of(self, name: str) -> Traffic:
+        """The account of a link resource's bytes."""
+        return self.traffic.setdefault(name, Traffic())
+
+    # -- claims of stretches -------------------------------------------------------------------------------------------------------
+
+    def cut_claims(self, demand: Demand) -> None:
+        """Something else wants these resources: whoever claims them goes back to operation by operation."""
+        if demand.engine is not None and (claim := self.engines[demand.engine].claim) is not None:
+            claim()
+        for name in demand.usage:
+            if (claim := self.resources[name].claim) is not None:
+                claim()
+
+    def free(self, engines: set[str], resources: set[str]) -> bool:
+        """Whether nobody uses or claims any of these."""
+        return all(self.engines[name].idle for name in engines) and all(
+            not (found := self.resources[name]).activities and found.claim is None for name in resources
+        )
+
+    # -- state that others set and read ----------------------------------------------------------------------------------------------
+
+    def set_clock(self, engine: str, fraction: float) -> None:
+        """Set an engine's clock to a fraction of its maximum, now; work under way keeps the fraction done."""
+        queue = self.engines[engine]
+        if queue.claim is not None:
+            queue.claim()
+        self.clocks[engine] = fraction
+        self.epoch += 1
+        queue.draw(engine_static_W(queue.spec, fraction), self.env.now)
+        for operation in tuple(queue.running):
+            operation.reprice()
+        if self.signals.clock:
+            self.signals.clock(engine, fraction)
+
+    def settle(self) -> None:
+        """Bring every account up to now without changing anything that runs."""
+        now = self.env.now
+        for stretch in tuple(self.stretches):
+            stretch.account(now)
+        for resource in self.resources.values():
+            resource.settle(now)
+        for engine in self.engines.values():
+            engine.settle(now)
+
+    def joules(self) -> Mapping[tuple[str, str], float]:
+        """Energy so far by owner and part."""
+        self.settle()
+        return {key: account.settle(self.env.now) for key, account in self.ledger.accounts.items()}

@@ -1,0 +1,83 @@
+"""Meters: power of every domain and utilisation of every resource, in bins of a sampling period.
+
+The peak of a bin is the highest mean over its sub-periods (a second, or the period if that is shorter): what a meter of that speed sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from edgewright.simulator.machine import Machine
+from edgewright.simulator.power import Domain
+from edgewright.simulator.recorder import Recorder
+
+__all__ = ["Meter", "amounts"]
+
+FASTEST = 1.0
+"""Seconds of the sub-periods in which peaks are seen."""
+
+
+class Meter:
+    """Reads energies and amounts, never powers: nothing is lost between two readings."""
+
+    def __init__(self, machine: Machine, domains: Sequence[Domain], recorder: Recorder, period: float) -> None:
+        self.machine = machine
+        self.domains = domains
+        self.recorder = recorder
+        self.subperiods = max(1, round(period / FASTEST))
+        self.tick = period / self.subperiods
+        self._bin_start = 0.0
+        self._last_tick = 0.0
+        self._joules = [0.0] * len(domains)
+        self._bin_joules = [0.0] * len(domains)
+        self._peaks = [0.0] * len(domains)
+        self._amounts: dict[str, float] = {}
+
+    def run(self) -> Generator[Any, Any, None]:
+        """The meter's SimPy process."""
+        while True:
+            for _ in range(self.subperiods):
+                yield self.machine.env.timeout(self.tick)
+                self._sample()
+            self._close_bin()
+
+    def _sample(self) -> None:
+        now = float(self.machine.env.now)
+        if now <= self._last_tick:
+            return
+        self.machine.settle()
+        for index, domain in enumerate(self.domains):
+            joules = domain.joules(inner=False)
+            self._peaks[index] = max(self._peaks[index], (joules - self._joules[index]) / (now - self._last_tick))
+            self._joules[index] = joules
+        self._last_tick = now
+
+    def _close_bin(self) -> None:
+        start, end = self._bin_start, self._last_tick
+        if end <= start:
+            return
+        for index, domain in enumerate(self.domains):
+            joules = self._joules[index] - self._bin_joules[index]
+            budget = float("nan") if domain.budget is None else domain.budget
+            self.recorder.add("power", domain.name, start, end, joules, joules / (end - start), self._peaks[index], budget)
+        self._bin_joules, self._peaks = list(self._joules), [0.0] * len(self.domains)
+        self._usage(start, end)
+        self._bin_start = end
+
+    def _usage(self, start: float, end: float) -> None:
+        for name, amount, capacity in amounts(self.machine):
+            used = (amount - self._amounts.get(name, 0.0)) / (capacity * (end - start))
+            self.recorder.add("usage", name, start, end, min(max(used, 0.0), 1.0))
+            self._amounts[name] = amount
+
+    def close(self) -> None:
+        """Close the last bin, however short."""
+        self._sample()
+        self._close_bin()
+
+
+def amounts(machine: Machine) -> list[tuple[str, float, float]]:
+    """`(name, amount so far, capacity)` of every engine (seconds) and resource; the machine is settled."""
+    engines = [(name, engine.busy_s, 1.0) for name, engine in machine.engines.items()]
+    return engines + [(name, resource.moved, resource.capacity) for name, resource in machine.resources.items()]

@@ -1,0 +1,105 @@
+"""One operation under way: queued at its engine, in its latency, in its fluid phase, ended or cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from edgewright.hwmodels import Demand
+from edgewright.simulator.sharing import Activity
+
+if TYPE_CHECKING:
+    from edgewright.simulator.machine import Machine
+
+__all__ = ["Operation"]
+
+
+class Operation:
+    """An operation that a machine runs for somebody.
+
+    Attributes:
+        price: gives the demand at the clocks of the moment; asked when the operation leaves its queue, and again when a clock changes.
+        done: called with the operation when it has ended; never after `cancel`.
+        left: fraction of the fluid phase still to do; `latency_left`: seconds of latency, None until priced.
+        started: when it left its engine's queue.
+    """
+
+    __slots__ = ("activity", "demand", "done", "ended", "latency_left", "left", "machine", "price", "started")
+
+    def __init__(
+        self,
+        machine: Machine,
+        price: Callable[[], Demand],
+        done: Callable[[Operation], None],
+        left: float = 1.0,
+        latency_left: float | None = None,
+    ) -> None:
+        self.machine = machine
+        self.price = price
+        self.done = done
+        self.left = left
+        self.latency_left = latency_left
+        self.demand = price()
+        self.started = machine.env.now
+        self.activity: Activity | None = None
+        self.ended = False
+
+    def submit(self) -> Operation:
+        """Queue at the engine, or start at once if there is none."""
+        self.machine.cut_claims(self.demand)
+        if self.demand.engine is None:
+            self.begin()
+        else:
+            self.machine.engines[self.demand.engine].submit(self)
+        return self
+
+    def begin(self) -> None:
+        """Leave the queue: the latency, then the fluid phase."""
+        self.started = self.machine.env.now
+        self.demand = self.price()
+        latency = float(self.demand.latency) if self.latency_left is None else self.latency_left
+        if latency > 0.0:
+            self.machine.after(latency, self._flow)
+        else:
+            self._flow()
+
+    def _flow(self) -> None:
+        if self.ended:
+            return
+        self.activity = self.machine.activity(self.demand, self._finish, self.left)
+        if self.activity is None:
+            self._finish()
+        else:
+            self.machine.add(self.activity)
+
+    def reprice(self) -> None:
+        """A clock has changed: keep the fraction done, price the rest anew."""
+        if self.ended:
+            return
+        if self.activity is None:
+            self.demand = self.price()
+            return
+        self.machine.remove(self.activity)
+        self.left = self.activity.left
+        self.demand = self.price()
+        self._flow()
+
+    def _finish(self) -> None:
+        self.ended = True
+        self.machine.delivered(self.demand)
+        if self.demand.engine is not None:
+            self.machine.engines[self.demand.engine].release(self)
+        self.done(self)
+
+    def cancel(self) -> float:
+        """Stop it; what was moved so far is accounted as cancelled. Returns the fraction of the fluid phase done."""
+        if self.ended:
+            return 1.0
+        self.ended = True
+        if self.activity is not None:
+            self.machine.remove(self.activity)
+            self.left = self.activity.left
+        self.machine.dropped(self.demand, 1.0 - self.left)
+        if self.demand.engine is not None:
+            self.machine.engines[self.demand.engine].release(self)
+        return 1.0 - self.left

@@ -1,0 +1,186 @@
+"""The timeline of a run as a trace for https://ui.perfetto.dev or chrome://tracing (Trace Event Format, JSON).
+
+Requests are nested asynchronous events (one id per job: the request, and within it queue, prefill, decode); steps are slices on their
+replica's track, operations on their resource's, each on as many tracks as run side by side; power, budget, queues and KV occupancy are
+counters. Times are rounded to 1/8 microsecond, which the format's decimal microseconds hold exactly, so slices that touch never overlap.
+Long runs are cut: `otherData` in the file says how much of each table it shows. Counters keep their extremes (`intervals.envelope`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgewright.simulator.intervals import envelope, lanes
+from edgewright.simulator.tables import rows_by
+
+if TYPE_CHECKING:
+    from edgewright.simulator.intervals import Floats
+    from edgewright.simulator.result_meta import Recorded
+    from edgewright.simulator.tables import Columns
+
+__all__ = ["MOST_JOBS", "MOST_SLICES", "trace_events", "write_trace"]
+
+MOST_JOBS = 10_000
+"""Requests shown of each service, the first to arrive."""
+
+MOST_SLICES = 200_000
+"""Rows of `steps`, and of `operations`, shown: the first."""
+
+_TIMES = ("arrival_s", "scheduled_s", "first_token_s", "finished_s")
+_ABOUT = ("status", "reason", "replica", "prompt_tokens", "output_tokens", "preemptions")
+_COUNTER_BINS = 5_000
+_TICKS_PER_SECOND = 8e6
+
+Event = dict[str, Any]
+
+
+class _Tracks:
+    """Numbers for processes and threads by name, and the events that name them."""
+
+    def __init__(self) -> None:
+        self._processes: dict[str, int] = {}
+        self._threads: dict[tuple[str, str], int] = {}
+
+    def of(self, process: str, thread: str = "") -> Event:
+        """The keys `pid` and `tid` of a track."""
+        pid = self._processes.setdefault(process, len(self._processes) + 1)
+        return {"pid": pid, "tid": self._threads.setdefault((process, thread), len(self._threads) + 1)}
+
+    def names(self) -> Iterator[Event]:
+        """Metadata events: what the viewer calls each process and thread."""
+        for process, pid in self._processes.items():
+            yield {"ph": "M", "name": "process_name", "pid": pid, "args": {"name": process}}
+            yield {"ph": "M", "name": "process_sort_index", "pid": pid, "args": {"sort_index": pid}}
+        for (process, thread), tid in self._threads.items():
+            yield {"ph": "M", "name": "thread_name", "pid": self._processes[process], "tid": tid, "args": {"name": thread or process}}
+
+
+def write_trace(run: Recorded, path: Path) -> None:
+    """Write the trace, one event per line."""
+    lines = ",\n".join(json.dumps(event, separators=(",", ":"), ensure_ascii=False) for event in trace_events(run))
+    shown = json.dumps(_shown(run), ensure_ascii=False)
+    path.write_text(f'{{"displayTimeUnit":"ms","otherData":{shown},"traceEvents":[\n{lines}\n]}}\n', encoding="utf-8")
+
+
+def trace_events(run: Recorded) -> list[Event]:
+    """All events, those of one request or track in the order of time; names of tracks last."""
+    tracks = _Tracks()
+    events = [*_requests(run, tracks), *_steps(run.tables["steps"], tracks), *_operations(run.tables["operations"], tracks)]
+    events += [*_power(run.tables["power"], tracks), *_actuations(run.tables["actuations"], tracks)]
+    events += [
+        *_counters(run.tables["queue"], "queue", ("waiting", "running"), tracks),
+        *_counters(run.tables["kv"], "KV", ("blocks",), tracks),
+    ]
+    return [*events, *tracks.names()]
+
+
+def _shown(run: Recorded) -> dict[str, str]:
+    """What of the run is in the trace, in words."""
+    services = rows_by(run.tables["jobs"]["service"])
+    parts = {f"jobs of {name}": (MOST_JOBS, len(rows)) for name, rows in services.items()}
+    parts |= {name: (MOST_SLICES, len(run.tables[name]["start_s"])) for name in ("steps", "operations")}
+    cut = {name: f"all {count}" if count <= most else f"the first {most} of {count}" for name, (most, count) in parts.items()}
+    return {"scenario": run.meta["name"], "seed": str(run.meta["seed"]), **cut}
+
+
+def _requests(run: Recorded, tracks: _Tracks) -> Iterator[Event]:
+    jobs = run.tables["jobs"]
+    for service, rows in rows_by(jobs["service"]).items():
+        first = rows[np.argsort(jobs["arrival_s"][rows], kind="stable")[:MOST_JOBS]]
+        shown = {column: jobs[column][first].tolist() for column in ("job", *_TIMES, *_ABOUT)}
+        track = tracks.of(f"requests: {service}")
+        for cells in zip(*shown.values(), strict=True):
+            job = dict(zip(shown, cells, strict=True))
+            common = {"cat": service, "id": job["job"], **track}
+            for name, start, end, arguments in _nested(job, f"{service} {job['job']}", run.meta["end_s"]):
+                yield {"ph": "b", "name": name, "ts": start, "args": arguments, **common}
+                yield from ({"ph": "e", "name": inner, "ts": at, **common} for inner, at in end)
+
+
+def _nested(job: Mapping[str, Any], title: str, end_s: float) -> Iterator[tuple[str, float, list[tuple[str, float]], Event]]:
+    """What begins, when, what ends thereafter before the next begins, and arguments: the request, then its phases as far as it got."""
+    last = job["finished_s"] if isfinite(job["finished_s"]) else (end_s if job["status"] == "in_flight" else job["arrival_s"])
+    marks = [job[column] for column in _TIMES[:3]]
+    reached = sum(map(isfinite, marks))
+    edges = [_ts(min(mark, last)) for mark in marks[:reached]] + [_ts(last)]
+    yield title, edges[0], [], {key: job[key] for key in _ABOUT}
+    for index, phase in enumerate(("queue", "prefill", "decode")[:reached]):
+        closing = [(title, edges[-1])] if index == reached - 1 else []
+        yield phase, edges[index], [(phase, edges[index + 1]), *closing], {}
+
+
+def _steps(steps: Columns, tracks: _Tracks) -> Iterator[Event]:
+    shown = {column: values[:MOST_SLICES] for column, values in steps.items()}
+    counts = ("iterations", "decode", "prefill_tokens", "output_tokens", "context_tokens", "waiting", "kv_blocks")
+    for replica, rows in rows_by(shown["replica"]).items():
+        for lane, (row, start, length) in _laned(shown, rows):
+            numbers = {column: int(shown[column][row]) for column in counts}
+            track = tracks.of(f"replica: {replica}", f"steps {lane}" if lane else "steps")
+            yield {"ph": "X", "cat": "step", "name": _step_name(numbers), "ts": start, "dur": length, "args": numbers, **track}
+
+
+def _step_name(numbers: Mapping[str, int]) -> str:
+    parts = [f"prefill {numbers['prefill_tokens']}"] if numbers["prefill_tokens"] else []
+    parts += [f"decode {numbers['decode']}"] if numbers["decode"] else []
+    return " + ".join(parts) + (f" × {numbers['iterations']}" if numbers["iterations"] > 1 else "")
+
+
+def _operations(operations: Columns, tracks: _Tracks) -> Iterator[Event]:
+    shown = {column: values[:MOST_SLICES] for column, values in operations.items()}
+    for resource, rows in rows_by(shown["resource"]).items():
+        for lane, (row, start, length) in _laned(shown, rows):
+            track = tracks.of("resources", f"{resource} {lane}" if lane else resource)
+            about = {"replica": shown["replica"][row]}
+            yield {"ph": "X", "cat": shown["kind"][row], "name": shown["name"][row], "ts": start, "dur": length, "args": about, **track}
+
+
+def _laned(table: Columns, rows: Any) -> Iterator[tuple[int, tuple[int, float, float]]]:
+    """Lane, and (row, start, length) in microseconds, by start; no two slices of a lane overlap after rounding."""
+    start, end = _ticks(table["start_s"][rows]), _ticks(table["end_s"][rows])
+    lane = lanes(start, end)
+    for index in np.lexsort((end, start)):
+        yield int(lane[index]), (int(rows[index]), float(start[index] / 8), float((end[index] - start[index]) / 8))
+
+
+def _power(power: Columns, tracks: _Tracks) -> Iterator[Event]:
+    for domain, rows in rows_by(power["domain"]).items():
+        track = tracks.of("power", domain)
+        for label, column in (("mean", "mean_W"), ("peak", "peak_W"), ("budget", "budget_W")):
+            known = rows[np.isfinite(power[column][rows])]
+            yield from _counter(f"{domain} {label} [W]", power["start_s"][known], {"W": power[column][known]}, track)
+
+
+def _actuations(actuations: Columns, tracks: _Tracks) -> Iterator[Event]:
+    for index in np.flatnonzero(np.isfinite(actuations["effective_s"])):
+        target, kind, value = (actuations[column][index] for column in ("target", "kind", "value"))
+        name = f"{target}: {kind}" + (f" {value:g}" if np.isfinite(value) else "")
+        yield {"ph": "i", "s": "t", "name": name, "ts": _ts(actuations["effective_s"][index]), **tracks.of("power", "actuations")}
+
+
+def _counters(table: Columns, label: str, series: Iterable[str], tracks: _Tracks) -> Iterator[Event]:
+    for replica, rows in rows_by(table["replica"]).items():
+        for column in series:
+            track = tracks.of(f"replica: {replica}", f"{label}: {column}")
+            yield from _counter(f"{label}: {column}", table["time_s"][rows], {column: table[column][rows]}, track)
+
+
+def _counter(name: str, time: Floats, series: Mapping[str, Floats], track: Event) -> Iterator[Event]:
+    for key, values in series.items():
+        for at, value in zip(*envelope(time, values, _COUNTER_BINS), strict=True):
+            yield {"ph": "C", "name": name, "ts": _ts(at), "args": {key: value.item()}, **track}
+
+
+def _ticks(seconds: Floats) -> Floats:
+    rounded: Floats = np.round(seconds * _TICKS_PER_SECOND)
+    return rounded
+
+
+def _ts(seconds: float) -> float:
+    """Microseconds, on the grid of 1/8."""
+    return round(seconds * _TICKS_PER_SECOND) / 8

@@ -1,0 +1,91 @@
+"""Engine presets: what the serving software adds to the hardware — limits of the batch, how KV memory is handed out, host time.
+
+A replica imitates one of them (`engine: vllm`) and may change its figures (`engine: {preset: vllm, max_sequences: 64}`).
+
+How wrong can this be? Limits and block sizes are the engines' own and exact for the versions named. Host time per step is assumed
+where the preset says so: it matters where a step takes about as long (small models on fast devices), and is lost in the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+__all__ = ["PRESETS", "EnginePreset"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePreset:
+    """How a serving engine behaves.
+
+    Attributes:
+        name: what a scenario calls it.
+        source: which version and settings the figures are of, and where they are written.
+        memory: `paged`: KV memory is taken block by block as sequences grow, and a sequence is preempted when none is left;
+            `slots`: every sequence has a slot of `slot_tokens`, reserved from the start.
+        max_sequences: sequences in the batch (of slots: how many there are).
+        max_tokens: tokens computed in one step.
+        block_size: tokens per block of KV memory.
+        slot_tokens: tokens of context per slot; None for paged memory.
+        watermark: fraction of the blocks that admitting a waiting job must leave free.
+        memory_fraction: fraction of a memory pool that the engine takes for weights, workspace and KV together.
+        workspace: bytes on each device for activations, graphs and libraries, outside weights and KV.
+        step_overhead: host seconds per step that nothing hides; `sequence_overhead` per sequence of the step besides.
+        preemption: what happens to a preempted sequence: `recompute` drops its KV and computes prompt and output so far again.
+        assumed: which of the figures are assumptions.
+    """
+
+    name: str
+    source: str
+    memory: Literal["paged", "slots"] = "paged"
+    max_sequences: int = 1_000_000
+    max_tokens: int = 1_000_000
+    block_size: int = 1
+    slot_tokens: int | None = None
+    watermark: float = 0.0
+    memory_fraction: float = 1.0
+    workspace: float = 0.0
+    step_overhead: float = 0.0
+    sequence_overhead: float = 0.0
+    preemption: Literal["recompute"] = "recompute"
+    assumed: tuple[str, ...] = ()
+
+    def with_(self, figures: Mapping[str, Any]) -> EnginePreset:
+        """This preset with some figures replaced; the scenario's own figures are no longer assumptions of the preset."""
+        return replace(self, **figures, assumed=tuple(name for name in self.assumed if name not in figures))
+
+
+_IDEAL = EnginePreset("ideal", "no engine: no limits but memory, no host time, KV memory token by token")
+
+_VLLM = EnginePreset(
+    "vllm",
+    "vLLM 0.19 (V1) on one GPU below 70 GB: engine arguments max_num_seqs 256, max_num_batched_tokens 2048, block_size 16, "
+    "gpu_memory_utilization 0.9 of a published run (LLMServingSim 2.0, bench/examples, RTX 4090, Llama-3.1-8B bf16), whose 2588 blocks "
+    "leave 0.9 x 25.25 GB - 16.06 GB weights - 5.43 GB KV = 1.24 GB for the workspace; KV use reaches 100 % in it: no watermark",
+    max_sequences=256,
+    max_tokens=2048,
+    block_size=16,
+    memory_fraction=0.9,
+    workspace=1.24e9,
+    step_overhead=1e-3,
+    assumed=("step_overhead",),
+)
+
+_LLAMA_CPP = EnginePreset(
+    "llama.cpp",
+    "llama-server with 4 parallel slots of 4096 tokens (-np 4 -c 16384, no unified KV), logical batch 2048 (-b, tools/server/README)",
+    memory="slots",
+    max_sequences=4,
+    max_tokens=2048,
+    block_size=1,
+    slot_tokens=4096,
+    workspace=0.3e9,
+    step_overhead=2e-4,
+    sequence_overhead=1e-4,
+    assumed=("slot_tokens", "workspace", "step_overhead", "sequence_overhead"),
+)
+
+PRESETS: Mapping[str, EnginePreset] = MappingProxyType({preset.name: preset for preset in (_IDEAL, _VLLM, _LLAMA_CPP)})
+"""The engine presets by name."""

@@ -1,0 +1,346 @@
+"""A replica: a copy of a model on its devices, with its queue, KV memory, program and lanes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgewright.hwmodels import Demand, Quantity
+from edgewright.policies.compile import Strand, compile_plan
+from edgewright.policies.families import Placement, Program
+from edgewright.policies.plan import Delay, Load, Loop, Par, Plan, seq
+from edgewright.policies.timeline import Timeline, conflicts, price_classes, timeline
+from edgewright.simulator.blocks import BlockPool
+from edgewright.simulator.assemble_memory import Capacity
+from edgewright.simulator.engines import MemoryPool
+from edgewright.simulator.experts import ExpertsBinder
+from edgewright.simulator.interpreter import PlanRunner, Scope
+from edgewright.simulator.lane import Lane
+from edgewright.simulator.machine import Machine
+from edgewright.simulator.presets import EnginePreset
+from edgewright.simulator.request import Request
+from edgewright.simulator.scripts import ScriptRun
+from edgewright.simulator.stretch import can_stretch
+from edgewright.workloads import Attended, Step, Stream
+from edgewright.workloads.outcomes import Outcomes
+
+if TYPE_CHECKING:
+    from edgewright.simulator.assemble import Setup
+    from edgewright.simulator.recorder import Recorder
+
+__all__ = ["FetchedBytes", "HostSeconds", "Replica"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostSeconds:
+    """Host time of a step: the preset's overheads per step and per sequence."""
+
+    per_step: float
+    per_sequence: float
+
+    def __call__(self, step: Step) -> float:
+        return self.per_step + self.per_sequence * (step.emits + step.items)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedBytes:
+    """Bytes of KV cache that a decode step fetches from a device's storage."""
+
+    per_token: float
+
+    def __call__(self, step: Step) -> Quantity:
+        return step.outcomes.get("kv.fetched", 0.0) * self.per_token
+
+
+class Replica:
+    """One replica in time. Implements `ServerView` for routers.
+
+    Attributes:
+        waiting: its queue; preempted requests come first.
+        lanes: steps in flight at once.
+        kv: paged KV memory, None if the model caches nothing.
+        strand: the plan's one strand if a run of steps may be jumped over, else None.
+        most_iterations: how many steps may be bound at once (outcomes are drawn in blocks).
+    """
+
+    def __init__(self, machine: Machine, setup: Setup, capacity: Capacity, outcomes: Outcomes, stream: Stream, recorder: Recorder) -> None:
+        self.machine = machine
+        self.env = machine.env
+        self.setup = setup
+        self.name = setup.scope
+        self.service = setup.service
+        self.model = setup.model
+        self.preset: EnginePreset = setup.engine
+        self.capacity = capacity
+        self.outcomes = outcomes
+        self.recorder = recorder
+        self.devices = setup.spec.devices
+        self.kv_policy = setup.tables[0].kv
+        self.kv = self._block_pool()
+        self.placement: Placement = setup.placement
+        self.waiting: deque[Request] = deque()
+        self.scope = Scope(machine, self.name, {name: MemoryPool(f"{self.name}.{name}", size) for name, size in setup.placement.pools.items()})
+        self.experts = ExpertsBinder.of(setup, stream.child("experts"))
+        self.most_iterations = 64 if self.experts is not None else 1 << 30
+        agent = self.experts.agent if self.experts is not None else None
+        self.program = _with_host(setup, agent if isinstance(agent, Program) else setup.placement.program)
+        self._runner: PlanRunner | None = None
+        self.strand: Strand | None = None
+        self._timelines: dict[int, Timeline] = {}
+        self._epoch = machine.epoch
+        self._prepare(self.program)
+        batching = setup.tables[0].batching
+        share = max(1, self.preset.max_sequences // setup.placement.lanes)
+        self.lanes = [
+            Lane(self, batching.start(f"{self.name}.lane{index}", stream.child(f"batching{index}")), index, share)
+            for index in range(setup.placement.lanes)
+        ]
+        self._order = 0
+
+    def _block_pool(self) -> BlockPool | None:
+        if self.capacity.blocks is None:
+            return None
+        slots = self.preset.slot_tokens if self.preset.memory == "slots" else None
+        return BlockPool(self.capacity.blocks, self.preset.block_size, self.kv_policy, self.preset.watermark, slots)
+
+    def _prepare(self, program: Plan | Program) -> None:
+        if isinstance(program, Program):
+            return
+        plan = compile_plan(program)
+        self._runner = PlanRunner(self.scope, plan)
+        if len(plan.strands) == 1 and can_stretch(plan.strands[0]) and self.placement.lanes == 1:
+            strand = plan.strands[0]
+            demands = price_classes(strand, self.machine.cluster, self.probe(1, 64), {})
+            if not conflicts(strand, demands):
+                self.strand = strand
+                self._engines = {demand.engine for demand in demands if demand.engine is not None}
+                self._resources = {name for demand in demands for name in demand.usage}
+
+    def start(self) -> None:
+        """Start the lanes, and the strands of the plan that run ahead."""
+        if self._runner is not None:
+            self._runner.start()
+        for lane in self.lanes:
+            self.env.process(lane.run())
+
+    # -- steps -----------------------------------------------------------------------------------------------------------------------------
+
+    def alone(self) -> bool:
+        """Whether the plan's engines and resources are nobody else's at the moment."""
+        return self.strand is not None and self.machine.free(self._engines, self._resources)
+
+    def known_timeline(self, step: Step) -> Timeline | None:
+        """The timeline of a one-shot step at the present clocks, priced once; None for steps of tokens, which are hardly ever alike."""
+        if self.strand is None or not step.items:
+            return None
+        if self._epoch != self.machine.epoch:
+            self._timelines.clear()
+            self._epoch = self.machine.epoch
+        if step.items not in self._timelines:
+            self._timelines[step.items] = timeline(self.strand, self.machine.cluster, step, self.machine.clocks)
+        return self._timelines[step.items]
+
+    def interpret(self, step: Step, requests: Sequence[Request], on_token: Callable[[], None]) -> None:
+        """Run one step of these requests operation by operation."""
+        if self._runner is not None:
+            self._runner.step(step, on_token)
+        elif isinstance(self.program, Program):
+            self.scope.reveal = partial(self._reveal, step, requests)
+            ScriptRun(self.scope, self.program.step(step), step, on_token).begin()
+
+    def _reveal(self, step: Step, requests: Sequence[Request], name: str) -> Any:
+        """An outcome of the step (routes), or of each of its requests: an array in the order of the batch, decoding ones first."""
+        if name in step.outcomes:
+            return step.outcomes[name]
+        return np.array([self._drawn(name, request) for request in requests])
+
+    def _drawn(self, name: str, request: Request) -> float:
+        job = request.root.job
+        return self.outcomes.draw(name, job.index, request.generated, key=job.key)
+
+    # -- requests --------------------------------------------------------------------------------------------------------------------------
+
+    def enqueue(self, request: Request) -> None:
+        """A request has reached the replica."""
+        request.queued = float(self.env.now)
+        request.replica = self.name
+        if request.session is not None and self.kv is not None:
+            request.cached = max(request.cached, self.kv.recall(request))
+        self.waiting.append(request)
+        self.recorder.queue(self)
+        for lane in self.lanes:
+            lane.arrived()
+
+    def take(self, job: int, lane: Lane) -> Request:
+        """Move a waiting request into a lane's batch."""
+        request = next((waiting for waiting in self.waiting if waiting.id == job), None)
+        if request is None:
+            raise ValueError(f"{self.name}: batching admitted job {job}, which is not waiting")
+        self.waiting.remove(request)
+        self._order += 1
+        request.admit(float(self.env.now), self._order)
+        if self.kv is not None:
+            self.kv.grow(request, request.cached + request.target)
+        lane.running.append(request)
+        self._changed()
+        return request
+
+    def preempt(self, request: Request, lane: Lane) -> None:
+        """Take a request's memory away; it waits again, first in the queue, and is computed anew (or fails, if it has outgrown the cache)."""
+        if self.kv is not None and self.kv.blocks(request, request.prompt + request.generated) > self.kv.capacity:
+            self.fail(request, lane, "KV cache smaller than what it has grown to")
+            return
+        lane.running.remove(request)
+        if self.kv is not None:
+            self.kv.release(request, retain=False)
+        request.preempt()
+        self.waiting.appendleft(request)
+        self.recorder.preempted(self)
+        self._changed()
+
+    def complete(self, request: Request, lane: Lane) -> None:
+        """A request has its last token."""
+        self._leave(request, lane, retain=True)
+        request.end("completed", float(self.env.now))
+
+    def fail(self, request: Request, lane: Lane, reason: str) -> None:
+        """A request cannot go on."""
+        self._leave(request, lane, retain=False)
+        request.end("failed", float(self.env.now), reason)
+
+    def _leave(self, request: Request, lane: Lane, retain: bool) -> None:
+        lane.running.remove(request)
+        if self.kv is not None:
+            self.kv.release(request, retain)
+        self._changed()
+
+    def _changed(self) -> None:
+        self.recorder.queue(self)
+        self.recorder.blocks(self)
+
+    # -- view of routers -------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def queued(self) -> int:
+        """Requests waiting."""
+        return len(self.waiting)
+
+    @property
+    def running(self) -> int:
+        """Requests in batches."""
+        return sum(len(lane.running) for lane in self.lanes)
+
+    @property
+    def queued_tokens(self) -> int:
+        """Prompt tokens waiting to be computed."""
+        return sum(request.tokens for request in self.waiting)
+
+    @property
+    def available(self) -> bool:
+        """Whether its devices are up."""
+        return True
+
+    def can_hold(self, job: Any) -> bool:
+        """Whether the prompt and one token fit the KV memory at all."""
+        if self.kv is None:
+            return True
+        if self.preset.slot_tokens is not None and self.preset.memory == "slots" and job.prompt >= self.preset.slot_tokens:
+            return False
+        resident = self.kv_policy.footprint(job.prompt, job.prompt + 1).resident
+        return -(-int(resident) // self.preset.block_size) <= self.kv.capacity
+
+    def predict_seconds(self, job: Any, expected_output: int) -> float:
+        """Queued prompts and this one computed first, then decoding at the batch that it would join, at full clocks and alone."""
+        if not self.model.generates:
+            return (self.queued + 1) * self.step_seconds(self.probe(1, 0))
+        prompts = self.queued_tokens + job.prompt
+        prefill = self.step_seconds(Step.of(prefill=[(0, prompts)], windows=self.model.windows))
+        batch = min(self.running + self.queued + 1, self.lanes[0].max_sequences)
+        return prefill + expected_output * self.step_seconds(self.probe(batch, job.prompt + expected_output // 2))
+
+    def predict_joules(self, job: Any, expected_output: int) -> float:
+        """Dynamic energy of the job's prefill and its share of decode steps."""
+        if not self.model.generates:
+            return self._step_joules(self.probe(1, 0))
+        batch = min(self.running + self.queued + 1, self.lanes[0].max_sequences)
+        decode = self._step_joules(self.probe(batch, job.prompt + expected_output // 2)) / batch
+        return self._step_joules(Step.of(prefill=[(0, job.prompt)], windows=self.model.windows)) + expected_output * decode
+
+    def probe(self, batch: int, context: int) -> Step:
+        """A plain step of this model: `batch` sequences decoding at `context`, or that many one-shot inputs."""
+        if not self.model.generates:
+            return Step(items=batch)
+        windowed = {window: Attended(context=float(batch * min(window, context))) for window in self.model.windows}
+        return Step(decode=batch, emits=batch, full=Attended(context=float(batch * context)), windowed=windowed)
+
+    def step_seconds(self, step: Step) -> float:
+        """Seconds of a step alone at full clocks; of a script, the sum of its parts' work (no loads, no transfers)."""
+        if self._runner is not None:
+            return max(float(timeline(strand, self.machine.cluster, step, {}).token) for strand in self._runner.plan.paced)
+        capacities = self.machine.cluster.capacities
+        return sum(float(demand.alone(capacities)) for demand in self._parts(step))
+
+    def _step_joules(self, step: Step) -> float:
+        if self._runner is not None:
+            demands = [d for strand in self._runner.plan.paced for d in price_classes(strand, self.machine.cluster, step, {})]
+        else:
+            demands = self._parts(step)
+        return sum(float(joules) for demand in demands for joules in demand.joules.values())
+
+    def _parts(self, step: Step) -> list[Demand]:
+        return [self.machine.cluster.compute(device, part(step)) for device, parts in self.placement.parts.items() for part in parts]
+
+
+def _with_host(setup: Setup, program: Plan | Program) -> Plan | Program:
+    """The program, with the engine's host time and what the KV policy fetches before each step."""
+    preset = setup.engine
+    before: list[Plan] = []
+    if preset.step_overhead or preset.sequence_overhead:
+        before.append(Delay(HostSeconds(preset.step_overhead, preset.sequence_overhead), name="host"))
+    before += [Load(device, FetchedBytes(per_token), name=f"fetch KV {device}") for device, per_token in _fetching(setup).items()]
+    if not before:
+        return program
+    if isinstance(program, Program):
+        return _ScriptAfter(program, seq(*before))
+    return _before(program, seq(*before))
+
+
+def _fetching(setup: Setup) -> dict[str, float]:
+    probe = setup.tables[0].kv.footprint(1 << 20, 1 << 20)
+    if not probe.fetched:
+        return {}
+    return {
+        device: per_token
+        for device, parts in setup.placement.parts.items()
+        if (per_token := sum(part.kv_bytes_per_token for part in parts)) > 0.0
+    }
+
+
+def _before(program: Plan, first: Plan) -> Plan:
+    """`first` before each step of the plan: before the strand that holds the token, if there are several."""
+    if not isinstance(program, Loop):
+        return seq(first, program)
+    if not (program.overlap and isinstance(program.body, Par)):
+        return replace(program, body=seq(first, program.body))
+    children = tuple(
+        seq(first, child) if strand.token is not None else child
+        for child, strand in zip(program.body.children, (compile_plan(child).strands[0] for child in program.body.children), strict=True)
+    )
+    return replace(program, body=Par(children))
+
+
+@dataclass(frozen=True, slots=True)
+class _ScriptAfter:
+    """A program whose every step runs a plan first."""
+
+    program: Program
+    first: Plan
+
+    def step(self, step: Step) -> Any:
+        yield self.first
+        yield from self.program.step(step)

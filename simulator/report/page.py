@@ -1,0 +1,130 @@
+"""The page: what is shown, in which order, put into the template."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.simulator.report.figure import Drawing
+from edgewright.simulator.report.latency import latencies
+from edgewright.simulator.report.machine import machine
+from edgewright.simulator.report.power import powers
+from edgewright.simulator.report.series import queues
+from edgewright.simulator.report.timeline import timelines
+from edgewright.simulator.summary import Metric, metrics
+from edgewright.simulator.summary_text import grids, headline, readable
+
+if TYPE_CHECKING:
+    from edgewright.simulator.result_meta import ProvenanceEntry, Recorded
+
+__all__ = ["render", "write_report"]
+
+_HERE = Path(__file__).parent
+_TILES = (
+    ("Within objectives", "slo_met", "%"),
+    ("Goodput", "goodput_per_s", "1/s"),
+    ("TTFT, median", "ttft_p50_s", "s"),
+    ("TTFT, p99", "ttft_p99_s", "s"),
+    ("TPOT, median", "tpot_p50_s", "s"),
+    ("Tokens per second", "tokens_per_s", "1/s"),
+    ("Energy per token", "joules_per_token", "J"),
+    ("Mean power", "mean_power_W", "W"),
+    ("Peak power", "peak_power_W", "W"),
+    ("Deadline misses", "deadline_misses", ""),
+)
+
+
+def write_report(run: Recorded, path: Path) -> None:
+    """Write the report of a run as one HTML file that needs nothing else."""
+    path.write_text(render(run), encoding="utf-8")
+
+
+def render(run: Recorded) -> str:
+    """The report as HTML. The same run gives the same text, with one version of plotly."""
+    import jinja2
+    from plotly.offline import get_plotlyjs
+
+    found = metrics(run)
+    sections = _sections(run, found)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("template.html").render(
+        meta=run.meta,
+        headline=headline(run),
+        tiles=_tiles(found),
+        sections=sections,
+        grids=grids(found, run),
+        provenance=_provenance(run.meta["provenance"]),
+        scenario=_yaml(run.meta["scenario"]),
+        style=(_HERE / "style.css").read_text(encoding="utf-8"),
+        script=(_HERE / "draw.js").read_text(encoding="utf-8"),
+        plotly=get_plotlyjs(),
+        drawings=_json({each.key: {"data": each.data, "layout": each.layout} for _, drawn in sections for each in drawn}),
+    )
+
+
+def _sections(run: Recorded, found: Sequence[Metric]) -> list[tuple[str, list[Drawing]]]:
+    """Titles and figures, without empty sections."""
+    sections = [
+        ("Cluster", [*machine(run, found)]),
+        ("Requests", [*timelines(run)]),
+        ("Latencies", [*latencies(run)]),
+        ("Queues and KV caches", [*queues(run)]),
+        ("Power", [*powers(run)]),
+    ]
+    return [(title, drawn) for title, drawn in sections if drawn]
+
+
+def _tiles(found: Sequence[Metric]) -> list[tuple[str, str]]:
+    """Labels and values of the key figures that are available; the worst service beside the whole, if there are several."""
+    total = {each.metric: each.value for each in found if each.scope == "total"}
+    tiles = [(label, readable(total.get(metric, float("nan")), unit) + (" /s" if unit == "1/s" else "")) for label, metric, unit in _TILES]
+    worst = sorted(
+        (each.value, each.name) for each in found if each.scope == "service" and each.metric == "slo_met" and not isnan(each.value)
+    )
+    least = [(f"Within objectives, {name}", readable(value, "%")) for value, name in worst[:1] if len(worst) > 1]
+    known = [(label, said) for label, said in tiles if not said.startswith("-")]
+    return [*known[:1], *least, *known[1:]]
+
+
+def _provenance(entries: Sequence[ProvenanceEntry]) -> list[dict[str, Any]]:
+    """By subject: how many figures are of which kind, and the figures as texts."""
+    grouped: dict[str, list[ProvenanceEntry]] = {}
+    for entry in entries:
+        grouped.setdefault(entry["subject"], []).append(entry)
+    return [
+        {
+            "subject": subject,
+            "kinds": ", ".join(f"{count} {kind}" for kind, count in sorted(_kinds(mine).items())),
+            "rows": [_texts(entry) for entry in mine],
+        }
+        for subject, mine in grouped.items()
+    ]
+
+
+def _kinds(entries: Sequence[ProvenanceEntry]) -> Counter[str]:
+    return Counter(entry["kind"] for entry in entries)
+
+
+def _texts(entry: ProvenanceEntry) -> tuple[str, str, str, str]:
+    value = entry["value"]
+    said = "unknown" if value is None else f"{value:.6g}" if isinstance(value, int | float) else value
+    return entry["figure"], f"{said} {entry['unit']}".strip(), entry["kind"], entry["source"]
+
+
+def _yaml(scenario: Mapping[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(scenario), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand inside a script element."""
+    return (
+        json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c").replace("\u2028", "\\u2028")
+    )

@@ -1,0 +1,176 @@
+"""A job on its way through a service: what the run knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgewright.workloads import Job
+
+__all__ = ["Request"]
+
+
+class Request:
+    """A job in a service, with its progress. Implements `JobView`, `WaitingView` and `RunningView` of `policies.views`.
+
+    Attributes:
+        job: what was asked.
+        status: `in_flight`, `completed`, `rejected` or `failed`; `reason` says why not completed.
+        replica: name of the replica that serves it, empty before routing.
+        submitted, queued, scheduled, first_token, last_token, finished: simulated times, None before.
+        cached: tokens of its prompt found in the cache (a session's history, or KV that came with the job).
+        context: tokens cached now; `generated`: tokens emitted so far.
+        computed: prompt tokens computed since admission; `target`: those to compute (prompt, and what had been generated if preempted).
+        preemptions: how often it lost its memory.
+        finish: called with the request when it is over.
+        caller: the request whose script made this one by a call, None if a source did.
+        emits: tokens of the caller that a call is worth when it ends; None: its own tokens are the caller's, as they come.
+        kv_from: replica that holds the keys and values that come with the job, empty if none do.
+    """
+
+    __slots__ = (
+        "admitted_order",
+        "caller",
+        "cached",
+        "computed",
+        "context",
+        "emits",
+        "finish",
+        "finished",
+        "first_token",
+        "generated",
+        "job",
+        "kv_from",
+        "last_token",
+        "preemptions",
+        "queued",
+        "reason",
+        "replica",
+        "scheduled",
+        "status",
+        "submitted",
+        "target",
+    )
+
+    def __init__(self, job: Job, submitted: float, finish: Callable[[Request], None], caller: Request | None = None) -> None:
+        self.job = job
+        self.submitted = submitted
+        self.finish = finish
+        self.caller = caller
+        self.emits: int | None = None
+        self.kv_from = ""
+        self.status = "in_flight"
+        self.reason = ""
+        self.replica = ""
+        self.queued: float | None = None
+        self.scheduled: float | None = None
+        self.first_token: float | None = None
+        self.last_token = None if caller is None else caller.last_token
+        self.finished: float | None = None
+        self.cached = 0
+        self.context = 0
+        self.generated = 0
+        self.computed = 0
+        self.target = 0
+        self.preemptions = 0
+        self.admitted_order = 0
+
+    # -- views ---------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> int:
+        """The job's number."""
+        return self.job.id
+
+    @property
+    def service(self) -> str:
+        """The service asked."""
+        return self.job.service
+
+    @property
+    def arrival(self) -> float:
+        """When it was sent."""
+        return self.job.arrival
+
+    @property
+    def prompt(self) -> int:
+        """Prompt tokens."""
+        return self.job.prompt
+
+    @property
+    def priority(self) -> int:
+        """Higher is more urgent."""
+        return self.job.priority
+
+    @property
+    def deadline(self) -> float | None:
+        """Absolute time, None if there is none."""
+        return self.job.deadline
+
+    @property
+    def session(self) -> int | None:
+        """Conversation, None if it is not part of one."""
+        return self.job.session
+
+    @property
+    def tokens(self) -> int:
+        """Tokens to compute when it is admitted: what is not cached of the prompt and of what had been generated before a preemption."""
+        return 1 if self.job.kind == "infer" else self.job.prompt + self.generated - self.cached
+
+    @property
+    def prompt_left(self) -> int:
+        """Of an admitted request: prompt tokens not yet computed."""
+        return self.target - self.computed
+
+    @property
+    def remaining(self) -> int:
+        """Tokens still to generate (no policy's business)."""
+        return self.job.output - self.generated
+
+    @property
+    def root(self) -> Request:
+        """The user's request behind it: itself, or its caller's."""
+        return self if self.caller is None else self.caller.root
+
+    @property
+    def streams(self) -> bool:
+        """Whether its tokens reach the user as they come."""
+        return self.emits is None and (self.caller is None or self.caller.streams)
+
+    # -- progress ------------------------------------------------------------------------------------------------------------------------
+
+    def admit(self, now: float, order: int) -> None:
+        """It joins a batch."""
+        if self.scheduled is None:
+            self.scheduled = now
+        self.admitted_order = order
+        self.target = self.tokens
+        self.computed = 0
+        self.context = self.cached
+
+    def emit(self, tokens: int, first: float, last: float) -> None:
+        """It yields tokens, the first and last of them at those times."""
+        if self.first_token is None:
+            self.first_token = first
+        self.last_token = last
+        self.generated += tokens
+
+    def preempt(self) -> None:
+        """It loses its memory: everything is to be computed again."""
+        self.preemptions += 1
+        self.cached = self.context = self.computed = self.target = 0
+
+    def end(self, status: str, now: float, reason: str = "") -> None:
+        """It is over."""
+        self.status, self.reason, self.finished = status, reason, now
+        self.finish(self)
+
+    def result(self) -> dict[str, Any]:
+        """What a call to the service returns to the caller's script (`policies.orchestration.calls`)."""
+        return {
+            "replica": self.replica,
+            "tokens": self.generated,
+            "done": self.caller is None or self.caller.remaining <= 0,
+            "first_token": self.first_token,
+            "finished": self.finished,
+        }

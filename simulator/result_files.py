@@ -1,0 +1,102 @@
+"""The files of a result directory: Parquet tables and `run.json`, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewright.simulator.result_meta import Meta
+from edgewright.simulator.tables import TABLES, Columns, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["read_meta", "read_tables", "replacing", "write_run", "write_tables"]
+
+_RUN = "run.json"
+
+
+@contextmanager
+def replacing(directory: Path) -> Iterator[Path]:
+    """A fresh directory to write into, renamed to `directory` at the end; removed if anything was raised.
+
+    Raises FileExistsError if something that is not a result directory (one that holds `run.json`, or an empty one) stands there.
+    """
+    directory = directory.absolute()
+    if directory.exists() and not (directory.is_dir() and _may_go(directory)):
+        raise FileExistsError(f"{directory} exists and is not a result directory (it holds no {_RUN}): nothing was written")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        fresh = work / "new"
+        fresh.mkdir()
+        yield fresh
+        if directory.exists():
+            directory.rename(work / "old")
+        fresh.rename(directory)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def write_run(meta: Meta, figures: Mapping[str, Any], directory: Path) -> None:
+    """Write `run.json`: the metadata, and the figures of the summary (null where not available)."""
+    plain = {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in figures.items()}
+    text = json.dumps({"format": 1, "meta": meta, "figures": plain}, indent=1, ensure_ascii=False)
+    (directory / _RUN).write_text(text + "\n", encoding="utf-8")
+
+
+def read_meta(directory: Path) -> dict[str, Any]:
+    """The metadata of a result directory; raises FileNotFoundError, saying what is missing."""
+    path = directory / _RUN
+    if not path.is_file():
+        raise FileNotFoundError(f"{directory} is not a result directory: it holds no {_RUN}")
+    meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["meta"]
+    return meta
+
+
+def write_tables(tables: Mapping[str, Columns], directory: Path) -> None:
+    """Write each table as Parquet, unit and meaning in the metadata of each column. No time, no name of a machine is in the files."""
+    import pyarrow.parquet as pq
+
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, table in TABLES.items():
+        pq.write_table(
+            _arrow(table, tables[name]), directory / f"{name}.parquet", compression="zstd", version="2.6", row_group_size=1 << 20
+        )
+
+
+def read_tables(directory: Path) -> dict[str, dict[str, Any]]:
+    """The tables of a result directory; raises FileNotFoundError for a missing one."""
+    import pyarrow.parquet as pq
+
+    return {name: _columns(table, pq.read_table(directory / f"{name}.parquet")) for name, table in TABLES.items()}
+
+
+def _arrow(table: Table, columns: Columns) -> pa.Table:
+    import pyarrow as pa
+
+    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+    fields = [
+        pa.field(each.name, types[each.dtype], nullable=False, metadata={"unit": each.unit, "meaning": each.meaning})
+        for each in table.columns
+    ]
+    arrays = [pa.array(columns[each.name], types[each.dtype], from_pandas=False) for each in table.columns]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={"row": table.meaning}))
+
+
+def _columns(table: Table, found: pa.Table) -> dict[str, Any]:
+    """Columns as arrays; one that is missing stays so, for the table's validation to name it."""
+    return {
+        name: found[name].to_pylist() if found.schema.field(name).type == "string" else found[name].to_numpy()
+        for name in found.schema.names
+    }
+
+
+def _may_go(directory: Path) -> bool:
+    return (directory / _RUN).is_file() or not any(directory.iterdir())

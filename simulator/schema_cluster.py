@@ -1,0 +1,149 @@
+"""The cluster of a scenario: groups of devices, switches, entry points, and the links between them.
+
+A group with `count` stands for the instances `name0`, `name1`, ...; without, for one instance with the plain name. A link between a
+group and something else becomes one connection per instance. Figures written beside a catalogue name replace the catalogue's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from edgewright.hwmodels.units import Bytes, BytesPerSecond, Fraction, Seconds, Watts
+from edgewright.simulator.errors import ABSENT, choices, refusal
+from edgewright.simulator.schema import InputFile, Name, NamedTable, Table, require_distinct, require_known
+
+__all__ = ["ClusterTable", "DeviceGroup", "LinkGroup", "StorageTable"]
+
+
+class StorageTable(NamedTable):
+    """A storage: one of the catalogue, or a whole one of its own. A name alone is short for `{storage: name}`."""
+
+    SHORT: ClassVar[str] = "storage"
+
+    storage: str | None = Field(default=None, description="catalogue name; without it, `read`, `write` and `latency` are required")
+    read: BytesPerSecond | None = Field(default=None, gt=0, description="sequential read rate")
+    write: BytesPerSecond | None = Field(default=None, gt=0, description="sequential write rate")
+    random_read: BytesPerSecond | None = Field(default=None, gt=0, description="random read rate")
+    latency: Seconds | None = Field(default=None, description="seconds to the first byte")
+    capacity: Bytes | None = Field(default=None, gt=0, description="bytes it holds")
+
+    @model_validator(mode="after")
+    def _known(self) -> StorageTable:
+        if self.storage is None:
+            _require_figures({"read": self.read, "write": self.write, "latency": self.latency}, "storage")
+        else:
+            _require_catalogued("storage", self.storage)
+        return self
+
+
+class DeviceGroup(Table):
+    """Devices of one kind: a catalogue name, and the figures in which these differ from it."""
+
+    device: str = Field(description="catalogue name, or the name of a device in `device_files`")
+    count: int | None = Field(default=None, ge=1, le=10_000, description="instances; they are named `group0`, `group1`, ...")
+    storage: dict[Name, StorageTable] = Field(
+        default_factory=dict, description="storages of each instance, by name; the first is the default"
+    )
+    priority: int = Field(default=0, description="power controllers slow the lowest priority first")
+    memory: Bytes | None = Field(default=None, gt=0, description="bytes of the first memory pool")
+    bandwidth: BytesPerSecond | None = Field(default=None, gt=0, description="peak rate of the bus of the first memory pool")
+    idle: Watts | None = Field(default=None, description="module power when awake and idle")
+    board: Watts | None = Field(default=None, description="constant power outside the module")
+    supply_efficiency: Fraction | None = Field(default=None, gt=0, description="plug-to-board efficiency")
+
+    def instances(self, name: str) -> tuple[str, ...]:
+        """Names of the devices that a group called `name` stands for."""
+        return (name,) if self.count is None else tuple(f"{name}{index}" for index in range(self.count))
+
+
+class LinkGroup(Table):
+    """A link between two ends, each a device, a group of devices, a switch or an entry point."""
+
+    name: Name = Field(description="name of the connection; a group adds its instance's number")
+    link: str | None = Field(default=None, description="catalogue name; without it, `bandwidth` and `latency` are required")
+    between: tuple[Name, Name] = Field(description="first and second end; both the same group: every pair of its instances")
+    medium: Name | None = Field(default=None, description="shared air or wire: stations with the same medium share its airtime")
+    bandwidth: BytesPerSecond | None = Field(default=None, gt=0, description="rate from the first end to the second")
+    bandwidth_back: BytesPerSecond | None = Field(default=None, gt=0, description="rate from the second end to the first; absent: the same")
+    latency: Seconds | None = Field(default=None, description="seconds one way")
+    duplex: Literal["full", "half", "shared"] | None = Field(
+        default=None, description="full: a capacity each way; half: one; shared: airtime"
+    )
+    efficiency: Fraction | None = Field(default=None, gt=0, description="goodput / bandwidth after headers and acknowledgements")
+    per_message: Seconds | None = Field(default=None, description="processing seconds per message")
+    mtu: Bytes | None = Field(default=None, gt=0, description="messages up to this size are latency, not flows")
+
+    @model_validator(mode="after")
+    def _known(self) -> LinkGroup:
+        if self.link is None:
+            _require_figures({"bandwidth": self.bandwidth, "latency": self.latency}, "link")
+        else:
+            _require_catalogued("link", self.link)
+        if self.medium is not None and self.duplex not in (None, "shared"):
+            raise refusal("has a medium, but is not shared", "duplex: shared, or no medium", at=("duplex",), value=self.duplex)
+        return self
+
+
+class ClusterTable(Table):
+    """Everything that computes, stores and sends."""
+
+    devices: dict[Name, DeviceGroup] = Field(min_length=1, description="groups of devices by name")
+    switches: tuple[Name, ...] = Field(default=(), description="switches and access points")
+    nodes: tuple[Name, ...] = Field(default=(), description="where jobs enter, if not at a device")
+    links: tuple[LinkGroup, ...] = Field(default=(), description="links, each with a name of its own")
+    device_files: tuple[InputFile, ...] = Field(default=(), description="YAML files with devices besides the catalogue's, in its form")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ClusterTable:
+        require_distinct(self._named(), "device, switch or entry point")
+        require_distinct(((link.name, ("links", index, "name")) for index, link in enumerate(self.links)), "link")
+        for index, link in enumerate(self.links):
+            for end, name in enumerate(link.between):
+                require_known(name, self.names(), "device, group, switch or entry point", ("links", index, "between", end))
+        self._require_devices()
+        return self
+
+    def instances(self) -> dict[str, DeviceGroup]:
+        """Every device of the cluster by instance name, in the scenario's order."""
+        return {instance: group for name, group in self.devices.items() for instance in group.instances(name)}
+
+    def members(self, name: str) -> tuple[str, ...]:
+        """What a name stands for: the instances of a group, or the node itself."""
+        return self.devices[name].instances(name) if name in self.devices else (name,)
+
+    def names(self) -> tuple[str, ...]:
+        """Every name that a link, a replica or a workload may refer to: groups, instances, switches, entry points."""
+        return tuple(dict.fromkeys((*self.devices, *self.instances(), *self.switches, *self.nodes)))
+
+    def _named(self) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+        for name, group in self.devices.items():
+            yield from ((instance, ("devices", name)) for instance in group.instances(name))
+        yield from ((name, ("switches", index)) for index, name in enumerate(self.switches))
+        yield from ((name, ("nodes", index)) for index, name in enumerate(self.nodes))
+
+    def _require_devices(self) -> None:
+        from edgewright.simulator.assemble_devices import device_names
+
+        valid = device_names(self.device_files)
+        for name, group in self.devices.items():
+            if group.device not in valid:
+                raise refusal(
+                    "is no device", choices(group.device, valid, "edgewright devices"), at=("devices", name, "device"), value=group.device
+                )
+
+
+def _require_figures(figures: dict[str, float | None], what: str) -> None:
+    for name, value in figures.items():
+        if value is None:
+            raise refusal("is missing", f"a figure, or `{what}: NAME` of the catalogue", at=(name,), value=ABSENT)
+
+
+def _require_catalogued(kind: Literal["link", "storage"], name: str) -> None:
+    from edgewright.hwmodels import catalog
+
+    valid = catalog.links() if kind == "link" else catalog.storages()
+    if name not in valid:
+        raise refusal(f"is no {kind} of the catalogue", choices(name, valid), at=(kind,), value=name)

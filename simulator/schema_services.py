@@ -1,0 +1,193 @@
+"""Services of a scenario: which model runs where, under which policies, in an engine of what kind.
+
+A service either owns replicas of a model, or has an `orchestration` that serves its jobs by calling other services.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, TypeAlias
+
+from pydantic import Field, model_validator
+
+from edgewright.hwmodels.units import Bytes, Fraction, Seconds
+from edgewright.policies.families import (
+    BatchingPolicy,
+    ExpertsPolicy,
+    KvPolicy,
+    OrchestrationPolicy,
+    PartitioningPolicy,
+    ResidencyPolicy,
+    RoutingPolicy,
+)
+from edgewright.simulator.errors import choices, refusal
+from edgewright.simulator.presets import PRESETS, EnginePreset
+from edgewright.simulator.schema import InputFile, Name, NamedTable, Table, require_distinct
+from edgewright.simulator.schema_choices import PolicyChoice, ProcessChoice, chosen
+from edgewright.workloads import OutcomeSource
+
+__all__ = ["EngineTable", "ModelTable", "ReplicaTable", "RoutingTable", "ServiceTable"]
+
+
+def _outcomes() -> Mapping[str, type[Any]]:
+    from edgewright.workloads.outcomes import OUTCOMES
+
+    return OUTCOMES
+
+
+Batching: TypeAlias = Annotated[BatchingPolicy, PolicyChoice("batching")]
+Experts: TypeAlias = Annotated[ExpertsPolicy, PolicyChoice("experts")]
+Kv: TypeAlias = Annotated[KvPolicy, PolicyChoice("kv")]
+Orchestration: TypeAlias = Annotated[OrchestrationPolicy, PolicyChoice("orchestration")]
+Outcome: TypeAlias = Annotated[OutcomeSource, ProcessChoice("outcome", "source of outcomes", _outcomes)]
+Partitioning: TypeAlias = Annotated[PartitioningPolicy, PolicyChoice("partitioning")]
+Residency: TypeAlias = Annotated[ResidencyPolicy, PolicyChoice("residency")]
+Routing: TypeAlias = Annotated[RoutingPolicy, PolicyChoice("routing")]
+
+
+class ModelTable(NamedTable):
+    """A model: a name of the zoo, or a file that describes one. A name alone is short for `{zoo: name}`."""
+
+    SHORT: ClassVar[str] = "zoo"
+
+    zoo: str | None = Field(default=None, description="zoo name")
+    hf: InputFile | None = Field(default=None, description="a Hugging Face config.json")
+    gguf: InputFile | None = Field(default=None, description="a GGUF file; its metadata alone is read")
+    onnx: InputFile | None = Field(default=None, description="an ONNX file; its graph alone is read")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelTable:
+        from edgewright.workloads import zoo
+
+        given = [key for key in ("zoo", "hf", "gguf", "onnx") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise refusal(f"names {len(given)} models", "exactly one of zoo, hf, gguf, onnx")
+        if self.zoo is not None and self.zoo not in zoo.names():
+            raise refusal("is no model of the zoo", choices(self.zoo, zoo.names()), value=self.zoo)
+        return self
+
+
+class EngineTable(NamedTable):
+    """An engine preset and the figures in which this engine differs from it. A name alone is short for `{preset: name}`."""
+
+    SHORT: ClassVar[str] = "preset"
+
+    preset: str = Field(default="ideal", description="which serving engine is imitated")
+    max_sequences: int | None = Field(default=None, ge=1, description="sequences in the batch")
+    max_tokens: int | None = Field(default=None, ge=1, description="tokens in one step")
+    block_size: int | None = Field(default=None, ge=1, description="tokens per block of KV memory")
+    slot_tokens: int | None = Field(default=None, ge=1, description="tokens of context that each slot reserves, in engines with slots")
+    watermark: Fraction | None = Field(default=None, description="fraction of the blocks kept free when a waiting job is admitted")
+    memory_fraction: Fraction | None = Field(default=None, gt=0, description="fraction of the pool that the engine may take")
+    workspace: Bytes | None = Field(default=None, description="bytes for activations and graphs on each device")
+    step_overhead: Seconds | None = Field(default=None, description="seconds of host time per step")
+    sequence_overhead: Seconds | None = Field(default=None, description="seconds of host time per sequence and step")
+
+    @model_validator(mode="after")
+    def _known(self) -> EngineTable:
+        if self.preset not in PRESETS:
+            raise refusal("is no engine preset", choices(self.preset, PRESETS), at=("preset",), value=self.preset)
+        return self
+
+    def built(self) -> EnginePreset:
+        """The preset with this table's figures in place of its own."""
+        own = {name: value for name in self.model_fields_set - {"preset"} if (value := getattr(self, name)) is not None}
+        return PRESETS[self.preset].with_(own)
+
+
+class RoutingTable(Table):
+    """How the router of a model with experts chooses them: a recorded trace, or a seeded process (`workloads.RoutingProcess`)."""
+
+    file: InputFile | None = Field(default=None, description="recorded routes (.npz or .jsonl); then none of the figures below")
+    skew: float = Field(default=0.0, ge=0, description="Zipf exponent of the experts' popularity; 0: all alike")
+    affinity: Fraction = Field(default=0.0, description="how far a layer's route follows from that of the layer before")
+    persistence: Fraction = Field(default=0.0, description="how far the tokens of a span share their routes")
+    span: int = Field(default=64, ge=1, description="tokens that a theme lasts")
+    seed: int = Field(default=0, description="which experts are popular: a property of the model, not of the run")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> RoutingTable:
+        if self.file is not None and len(self.model_fields_set) > 1:
+            raise refusal("comes with figures of a process besides", "`file` alone, or figures alone", at=("file",), value=str(self.file))
+        return self
+
+
+class ReplicaTable(Table):
+    """One copy of the service's model on some devices, or (`each`) one copy per instance of a group."""
+
+    name: Name = Field(description="name of the replica; `each` adds the instance's number")
+    devices: tuple[Name, ...] | None = Field(
+        default=None, min_length=1, description="devices in order, the first is the root; a group stands for its instances"
+    )
+    each: Name | None = Field(default=None, description="a group: one replica on each of its instances")
+    model: ModelTable | None = Field(default=None, description="a model of its own in place of the service's")
+    format: str | None = Field(default=None, description="a number format of its own in place of the service's")
+    partitioning: Partitioning = chosen("single", "how one inference is spread over the devices")
+    residency: Residency = chosen("all_resident", "which weights are in memory")
+    experts: Experts = chosen("resident", "which device or tier holds an expert")
+    kv_capacity: Bytes | None = Field(
+        default=None, gt=0, description="bytes of KV cache on each device, in place of what the engine would take"
+    )
+    weight_budget: Bytes | None = Field(
+        default=None, gt=0, description="bytes that weights may take on each device; absent: what its memory has"
+    )
+
+    @model_validator(mode="after")
+    def _placed(self) -> ReplicaTable:
+        if (self.devices is None) == (self.each is None):
+            raise refusal(
+                "has both `devices` and `each`, or neither",
+                "one of `devices: [...]` and `each: GROUP`",
+                at=("devices",),
+                value=self.devices,
+            )
+        return self
+
+
+class ServiceTable(Table):
+    """What jobs are sent to."""
+
+    model: ModelTable | None = Field(default=None, description="the model that the replicas run")
+    format: str | None = Field(
+        default=None, description="number format of weights, KV cache and arithmetic; absent: a GGUF file's own, else fp16"
+    )
+    engine: EngineTable = Field(default_factory=EngineTable, description="the serving engine that the replicas imitate")
+    batching: Batching = chosen("continuous", "which jobs run in the next step")
+    kv: Kv = chosen("full", "which cached tokens stay, how precise, in which tier")
+    routing: Routing = chosen("first_fit", "which replica serves a job")
+    orchestration: Orchestration | None = Field(default=None, description="how jobs are served by calling other services")
+    outcomes: dict[Name, Outcome] = Field(default_factory=dict, description="what only the run reveals, by name")
+    experts_routing: RoutingTable = Field(
+        default_factory=RoutingTable, description="which experts the tokens go to, for models with experts"
+    )
+    replicas: tuple[ReplicaTable, ...] = Field(default=(), description="copies of the model")
+
+    @model_validator(mode="after")
+    def _serves(self) -> ServiceTable:
+        require_distinct(((replica.name, ("replicas", index, "name")) for index, replica in enumerate(self.replicas)), "replica")
+        self._require_formats()
+        if self.orchestration is not None:
+            if self.replicas or self.model is not None:
+                raise refusal(
+                    "has an orchestration besides replicas or a model", "one or the other", at=("orchestration",), value=self.orchestration
+                )
+        elif not self.replicas:
+            raise refusal("has nothing that serves its jobs", "at least one replica, or an orchestration", at=("replicas",), value=[])
+        self._require_models()
+        return self
+
+    def _require_models(self) -> None:
+        for index, replica in enumerate(self.replicas):
+            if self.model is None and replica.model is None:
+                raise refusal("has no model", "a model here or for the whole service", at=("replicas", index), value=replica.name)
+
+    def _require_formats(self) -> None:
+        from edgewright.workloads.formats import format_names
+
+        named = [
+            (("format",), self.format),
+            *((("replicas", index, "format"), replica.format) for index, replica in enumerate(self.replicas)),
+        ]
+        for key, name in named:
+            if name is not None and name.lower() not in format_names():
+                raise refusal("is no number format", choices(name, format_names()), at=key, value=name)

@@ -1,0 +1,73 @@
+"""Workloads of a scenario: who asks which service, how often, and for how much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from edgewright.hwmodels.units import Bytes, Fraction, Seconds
+from edgewright.simulator.errors import refusal
+from edgewright.simulator.schema import InputFile, Name, Table
+from edgewright.simulator.schema_choices import ProcessChoice
+from edgewright.workloads import Feedback, LengthProcess, OpenProcess
+
+__all__ = ["TraceTable", "WorkloadTable"]
+
+
+def _arrivals() -> Mapping[str, type[Any]]:
+    from edgewright.workloads.arrivals import ARRIVALS
+
+    return ARRIVALS
+
+
+def _lengths() -> Mapping[str, type[Any]]:
+    from edgewright.workloads.lengths import LENGTHS
+
+    return LENGTHS
+
+
+Arrivals: TypeAlias = Annotated[OpenProcess | Feedback, ProcessChoice("process", "arrival process", _arrivals)]
+TokenLengths: TypeAlias = Annotated[LengthProcess, ProcessChoice("lengths", "distribution of lengths", _lengths)]
+
+
+class TraceTable(Table):
+    """A recorded trace to replay: its first request arrives at time 0."""
+
+    file: InputFile = Field(description="the trace, as published; `.gz` is read too")
+    format: Literal["azure", "mooncake", "burstgpt"] = Field(default="azure", description="Azure CSV, Mooncake JSONL or BurstGPT CSV")
+
+
+class WorkloadTable(Table):
+    """A stream of jobs to one service. Arrival times come from a process or a trace, lengths from a distribution or the same trace."""
+
+    service: Name = Field(description="the service that is asked")
+    entry: Name | None = Field(
+        default=None, description="device or entry point where jobs enter and results leave; absent: at the replica itself"
+    )
+    arrivals: Arrivals | None = Field(default=None, description="when jobs arrive")
+    lengths: TokenLengths | None = Field(default=None, description="tokens of prompts and outputs")
+    trace: TraceTable | None = Field(default=None, description="arrivals and lengths from a file")
+    thin: Fraction = Field(
+        default=1.0, gt=0, description="fraction of the arrivals that is kept, by draws of their own: a larger one keeps the same and more"
+    )
+    priority: int = Field(default=0, description="larger goes first where a policy looks at it")
+    deadline: Seconds | None = Field(default=None, gt=0, description="seconds from arrival in which the result is due")
+    bytes: Bytes | None = Field(default=None, description="bytes of one input, for services that do not generate")
+    bytes_per_token: float = Field(default=4.0, ge=0, description="bytes of text per token, in and out")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> WorkloadTable:
+        if (self.arrivals is None) == (self.trace is None):
+            raise refusal("has both `arrivals` and `trace`, or neither", "one of the two", at=("arrivals",), value=self.arrivals)
+        inner = getattr(self.arrivals, "thin", None)
+        if inner not in (None, 1.0):
+            raise refusal("stands inside `arrivals`", "`thin` beside `arrivals`, in the workload", at=("arrivals", "thin"), value=inner)
+        if self.thin < 1.0 and self.arrivals is not None and inner is None:
+            raise refusal("thins arrivals that wait for answers", "fewer users instead", at=("thin",), value=self.thin)
+        if self.trace is not None and self.lengths is not None:
+            raise refusal(
+                "gives lengths besides a trace, which has its own", "`trace` without `lengths`", at=("lengths",), value=self.lengths
+            )
+        return self

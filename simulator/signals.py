@@ -1,0 +1,52 @@
+"""Signals: what cross-cutting concerns (tracing, metrics, faults) subscribe to. The core does not know who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, ParamSpec
+
+__all__ = ["Signal", "Signals"]
+
+P = ParamSpec("P")
+
+
+class Signal(Generic[P]):
+    """A moment that can be subscribed to. False while nobody listens, so that emitters can skip building arguments."""
+
+    __slots__ = ("_listeners",)
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[P, None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._listeners)
+
+    def subscribe(self, listener: Callable[P, None]) -> Callable[P, None]:
+        """Call `listener` at every emission, in order of subscription; returns it."""
+        self._listeners.append(listener)
+        return listener
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        for listener in self._listeners:
+            listener(*args, **kwargs)
+
+
+class Signals:
+    """All signals of a machine and what runs on it.
+
+    Attributes:
+        operation: `(scope, name, kind, resource, start, end)` of an operation that has ended.
+        clock: `(engine, fraction)` after a change of clock.
+        cancelled: `(scope, name, fraction done)` of an operation that was cancelled.
+        submitted, rejected, finished: `(request)` as it reaches a service, is turned away, and is done.
+        stepped: `(replica, start, end, iterations)` after a step, or a run of steps jumped over.
+    """
+
+    def __init__(self) -> None:
+        self.operation: Signal[[str, str, str, str, float, float]] = Signal()
+        self.clock: Signal[[str, float]] = Signal()
+        self.cancelled: Signal[[str, str, float]] = Signal()
+        self.submitted: Signal[[object]] = Signal()
+        self.rejected: Signal[[object]] = Signal()
+        self.finished: Signal[[object]] = Signal()
+        self.stepped: Signal[[str, float, float, int]] = Signal()

@@ -1,0 +1,223 @@
+"""A simulation: a scenario brought to life, run to the end of its window and drained, and made into a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import simpy
+
+from edgewright.simulator.assemble import Setup
+from edgewright.simulator.assemble_memory import Capacity
+from edgewright.simulator.check import check
+from edgewright.simulator.harvest import harvest
+from edgewright.simulator.invariants import check_invariants
+from edgewright.simulator.machine import Machine
+from edgewright.simulator.meter import Meter
+from edgewright.simulator.power import Controller, Domain, Target
+from edgewright.simulator.recorder import Recorder
+from edgewright.simulator.replica import Replica
+from edgewright.simulator.request import Request
+from edgewright.simulator.service import Service, child_request
+from edgewright.simulator.sources import SourceProcess
+from edgewright.workloads import Job, Stream
+from edgewright.workloads.outcomes import Outcomes
+
+if TYPE_CHECKING:
+    from edgewright.simulator.result import Result
+    from edgewright.simulator.scenario import Scenario
+
+__all__ = ["Simulation", "simulate"]
+
+
+def simulate(scenario: Scenario, progress: Callable[[float], None] | None = None) -> Result:
+    """Run a scenario to its end.
+
+    `progress` is called now and then with the fraction of simulated time that has passed. Raises `ScenarioError` before the clock starts
+    if the scenario cannot run, and `InvariantViolation` if the run breaks an invariant.
+    """
+    simulation = Simulation(scenario)
+    end = simulation.end
+    for part in range(1, 101):
+        simulation.run_until(end * part / 100.0)
+        if progress is not None:
+            progress(part / 100.0)
+        if simulation.drained:
+            break
+    if progress is not None:
+        progress(1.0)
+    return simulation.result()
+
+
+class Simulation:
+    """A scenario in time, for those who want to look between two moments.
+
+        simulation = Simulation(Scenario.load("hello"))
+        simulation.run_until(10.0)
+        simulation.services["chat"].servers[0].queued
+
+    Attributes:
+        scenario: what is simulated.
+        machine: the cluster in time; `machine.signals` can be subscribed to.
+        replicas, services, domains, controllers, sources: by name.
+        end: simulated time at which the run ends at the latest: warm-up, window and drain.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        checked = check(scenario)
+        self.scenario = scenario
+        self.machine = Machine(checked.cluster, simpy.Environment())
+        self.env = self.machine.env
+        run = scenario.run
+        self.window = (run.warmup, run.warmup + run.window)
+        self.end = run.warmup + run.window + run.drain
+        self.recorder = Recorder(self.window)
+        self.stream = Stream(scenario.seed)
+        self._numbers = count()
+        self.replicas = {setup.scope: self._replica(setup, checked.capacities[setup.scope]) for setup in checked.setups}
+        self.services = {name: self._service(name) for name in scenario.services}
+        self.domains = self._domains()
+        self.controllers = self._controllers()
+        self.meter = Meter(self.machine, list(self.domains.values()), self.recorder, scenario.record.period)
+        self.sources = {name: SourceProcess(self, source, scenario.workloads[name].entry) for name, source in checked.sources.items()}
+        self._trace_operations(scenario.record.operations)
+        self._start()
+
+    # -- building --------------------------------------------------------------------------------------------------------------------------
+
+    def _replica(self, setup: Setup, capacity: Capacity) -> Replica:
+        stream = self.stream.child(f"services.{setup.service}.outcomes")
+        outcomes = Outcomes(setup.tables[0].outcomes, stream)
+        return Replica(self.machine, setup, capacity, outcomes, self.stream.child(setup.scope), self.recorder)
+
+    def _service(self, name: str) -> Service:
+        table = self.scenario.services[name]
+        stream = self.stream.child(f"services.{name}")
+        replicas = [replica for replica in self.replicas.values() if replica.service == name]
+        return Service(self, name, replicas, table.routing.start(name, stream), table.orchestration, Outcomes(table.outcomes, stream.child("outcomes")))
+
+    def _domains(self) -> dict[str, Domain]:
+        """The scenario's domains, and `other` for the devices and links that are in none of them."""
+        cluster, tables = self.machine.cluster, self.scenario.power
+        domains: dict[str, Domain] = {}
+        for name, table in tables.items():
+            devices = [device for group in table.devices for device in self.scenario.cluster.members(group)]
+            domains[name] = Domain(self.machine, name, devices, (), table.supply_efficiency, table.overhead, table.budget)
+        for name, table in tables.items():
+            if table.parent is not None:
+                domains[table.parent].children.append(domains[name])
+        housed = {device for domain in domains.values() for device in domain.devices}
+        loose = [device for device in cluster.devices if device not in housed]
+        domains["other"] = Domain(self.machine, "other", loose, [connection.name for connection in cluster.connections])
+        return domains
+
+    def _controllers(self) -> dict[str, Controller]:
+        targets = {name: Target(self.machine, name, group.priority) for name, group in self.scenario.cluster.instances().items()}
+        found = {}
+        for name, table in self.scenario.power.items():
+            stream = self.stream.child(f"power.{name}")
+            domain = self.domains[name]
+            found[name] = Controller(
+                self.machine, domain, table, table.policy.start(name, stream), [targets[d] for d in domain.all_devices()], stream, self.recorder
+            )
+        return found
+
+    def _trace_operations(self, most: int) -> None:
+        """Keep the first operations of the window for the timeline."""
+        left = most
+
+        def listen(scope: str, name: str, kind: str, resource: str, start: float, end: float) -> None:
+            nonlocal left
+            if left > 0 and start >= self.window[0]:
+                left -= 1
+                self.recorder.operation(scope, name, kind, resource, start, end)
+
+        if most:
+            self.machine.signals.operation.subscribe(listen)
+
+    def _start(self) -> None:
+        for replica in self.replicas.values():
+            replica.start()
+        for controller in self.controllers.values():
+            self.env.process(controller.run())
+        self.env.process(self.meter.run())
+        for source in self.sources.values():
+            source.start()
+
+    # -- running ---------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Simulated time."""
+        return float(self.env.now)
+
+    def run_until(self, time: float) -> None:
+        """Run up to that simulated time (no further than the end); checks the invariants there."""
+        if time > self.now:
+            self.env.run(until=min(time, self.end))
+        check_invariants(self)
+
+    @property
+    def drained(self) -> bool:
+        """Whether the window is over and every job that counts has ended."""
+        return self.now >= self.window[1] and all(request.finished is not None for request in self.recorder.requests)
+
+    def submit(self, job: Job, entry: str | None, finish: Callable[[Request], None]) -> None:
+        """A source sends a job."""
+
+        def ended(request: Request) -> None:
+            self._deliver(request, entry)
+            finish(request)
+
+        self.services[job.service].submit(Request(job, self.now, ended), entry)
+
+    def next_number(self) -> int:
+        """A number for a job, unique in the run."""
+        return next(self._numbers)
+
+    def call(self, service: str, parent: Request, overrides: Mapping[str, Any], entry: str | None, done: Callable[[Any], None]) -> None:
+        """A script calls a service on behalf of a job; if the call fails, so does the job, and its script goes no further."""
+
+        def ended(request: Request) -> None:
+            if parent.finished is not None:
+                return
+            if request.status != "completed":
+                parent.end(request.status, self.now, f"{service}: {request.reason}")
+                return
+            if request.emits is None and request.generated:
+                parent.first_token = parent.first_token if parent.first_token is not None else request.first_token
+                parent.last_token = request.last_token
+                parent.generated += request.generated
+            elif request.emits:
+                self._burst(parent, min(request.emits, parent.remaining))
+            done(request.result())
+
+        request = child_request(parent, service, self.next_number(), overrides, ended, self.now)
+        self.services[service].submit(request, entry if not request.kv_from and parent.generated == 0 else None)
+
+    def _burst(self, request: Request, tokens: int) -> None:
+        """A call was worth some of the caller's tokens, all at its end."""
+        self.recorder.burst(request, tokens, self.now)
+        request.emit(tokens, self.now, self.now)
+
+    def _deliver(self, request: Request, entry: str | None) -> None:
+        """Account the way of the answer back: small messages, one per token."""
+        if entry is None or request.replica not in self.replicas or request.job.egress_bytes_per_token <= 0.0:
+            return
+        root = self.replicas[request.replica].devices[0]
+        cluster = self.machine.cluster
+        demand = cluster.transfer(root, entry, request.job.egress_bytes_per_token)
+        messages = max(request.generated, 1)
+        for name, amount in demand.traffic.items():
+            traffic = self.machine.traffic_of(name)
+            traffic.sent += float(amount) * messages
+            traffic.received += float(amount) * messages
+        for owner, joules in demand.joules.items():
+            self.machine.ledger.account(owner, "dynamic").put(float(joules) * messages)
+
+    def result(self) -> Result:
+        """What has been recorded up to now."""
+        self.meter.close()
+        check_invariants(self)
+        return harvest(self)

@@ -1,0 +1,242 @@
+"""Stretches: runs of steps jumped over in one event.
+
+A stretch is a strand that is alone on its engines and resources (the caller has seen to that), over iterations whose inputs are known: it follows the strand's
+`Timeline`, priced for all its iterations at once. It claims what it uses; whoever else wants any of it, or changes a clock, cuts it:
+whole iterations are settled, and the current one goes on operation by operation from the fractions that the timeline says.
+Accounts (energy, bytes, busy time) are settled lazily: reading them does not cut the stretch.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.hwmodels import Demand
+from edgewright.policies.compile import Barrier, Strand, uses_only
+from edgewright.policies.plan import Mark
+from edgewright.policies.timeline import Timeline, timeline
+from edgewright.simulator.interpreter import TIMED, Execution, Scope
+from edgewright.workloads import Step
+
+__all__ = ["Stretch", "at_iteration", "can_stretch"]
+
+
+def can_stretch(strand: Strand) -> bool:
+    """Whether the strand's operations are all of the kinds that a timeline settles, with nothing detached, lagging or revealed."""
+    return (
+        uses_only(strand, (*TIMED, Mark, Barrier))
+        and not strand.groups
+        and not any(strand.lagged)
+        and not any(op.reveals for op in strand.ops)
+    )
+
+
+class Stretch:
+    """Iterations of a strand, jumped over.
+
+    Attributes:
+        iterations: how many it will run; lowered by `stop_after_current`.
+        ends: simulated time at which each iteration ends.
+        line: the strand's timeline at this step and these clocks; computed if not given.
+        on_end: called with the number of whole iterations when it is over; the partial one, if it was cut in the middle, has been handed
+            to the interpreter, whose token calls `on_token`.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        strand: Strand,
+        step: Step,
+        iterations: int,
+        on_end: Callable[[Stretch, int, bool], None],
+        on_token: Callable[[], None],
+        step_at: Callable[[int], Step],
+        line: Timeline | None = None,
+    ) -> None:
+        self.scope = scope
+        self.machine = scope.machine
+        self.strand = strand
+        self.iterations = iterations
+        self.on_end = on_end
+        self.on_token = on_token
+        self.step_at = step_at
+        self.line = timeline(strand, self.machine.cluster, step, self.machine.clocks) if line is None else line
+        self.started = self.machine.env.now
+        lengths = np.broadcast_to(np.asarray(self.line.token, dtype=float), (iterations,))
+        self.ends: NDArray[np.float64] = np.cumsum(np.concatenate(([self.started], lengths)))[1:]
+        self.engines = {demand.engine for demand in self.line.demands if demand.engine is not None}
+        self.resources = {name for demand in self.line.demands for name in demand.usage}
+        self._accounts = _Accounts(self)
+        self._version = 0
+
+    @property
+    def lengths(self) -> NDArray[np.float64]:
+        """Seconds of each iteration."""
+        return np.diff(np.concatenate(([self.started], self.ends)))
+
+    def settles(self) -> bool:
+        """Whether nothing of an iteration outlives its token, so that iterations follow each other end to end."""
+        return bool(np.all(np.asarray(self.line.last) <= np.asarray(self.line.token) * (1.0 + 1e-12)))
+
+    def begin(self) -> Stretch:
+        """Claim what it uses and jump to its end."""
+        for name in self.engines:
+            self.machine.engines[name].claim = self.cut
+        for name in self.resources:
+            self.machine.resources[name].claim = self.cut
+        self.machine.stretches[self] = None
+        self._accounts.open()
+        self._schedule()
+        return self
+
+    def _schedule(self) -> None:
+        self._version += 1
+        version = self._version
+
+        def expire() -> None:
+            if self._version == version:
+                self._finish(self.iterations, partial=False)
+
+        self.machine.at(float(self.ends[self.iterations - 1]), expire)
+
+    def current(self, now: float) -> int:
+        """Whole iterations that have ended by now."""
+        return min(bisect_right(self.ends, now, hi=self.iterations), self.iterations)
+
+    def stop_after_current(self) -> None:
+        """A decision may differ at the next step: end when the current iteration does."""
+        whole = self.current(self.machine.env.now)
+        if whole + 1 < self.iterations:
+            self.iterations = whole + 1
+            self._schedule()
+
+    def stop_by(self, time: float) -> None:
+        """End with the first iteration that ends at `time` or later. Called before `begin`."""
+        self.iterations = min(self.iterations, bisect_left(self.ends, time) + 1)
+
+    def cut(self) -> None:
+        """Give up the claims now; the current iteration goes on operation by operation."""
+        now = self.machine.env.now
+        whole = self.current(now)
+        self._version += 1
+        self.account(now)
+        if whole == self.iterations:
+            self._finish(whole, partial=False)
+            return
+        began = self.began(whole)
+        execution = Execution(self.scope, self.strand, self.step_at(whole), self.on_token)
+        self._finish(whole, partial=True)
+        execution.resume(
+            [at_iteration(time, whole) for time in self.line.start],
+            [at_iteration(time, whole) for time in self.line.end],
+            [at_iteration(demand.latency, whole) for demand in self.line.demands],
+            now - began,
+        )
+
+    def began(self, iteration: int) -> float:
+        """Simulated time at which an iteration begins."""
+        return self.started if iteration == 0 else float(self.ends[iteration - 1])
+
+    def _finish(self, whole: int, partial: bool) -> None:
+        self._version += 1
+        now = self.machine.env.now
+        self.account(now)
+        for name in self.engines:
+            self.machine.engines[name].claim = None
+        for name in self.resources:
+            self.machine.resources[name].claim = None
+        del self.machine.stretches[self]
+        self.on_end(self, whole, partial)
+
+    def account(self, now: float) -> None:
+        """Bring the machine's accounts up to now."""
+        self._accounts.settle(now)
+
+
+class _Accounts:
+    """What a stretch has spent and moved up to some moment: totals over whole iterations, and the share of the current one.
+
+    Keys are `(kind, name)`: `dynamic` joules of an owner, bytes `sent` on a link, amount `moved` over a resource and seconds that it
+    was `busy`, seconds that an `engine` was held.
+    """
+
+    def __init__(self, stretch: Stretch) -> None:
+        self.stretch = stretch
+        self.settled: dict[tuple[str, str], float] = {}
+        self.whole: dict[tuple[str, str], NDArray[np.float64]] = {}
+        self.parts: list[tuple[tuple[str, str], Any, Any, Any]] = []
+
+    def open(self) -> None:
+        """Add up each account over whole iterations."""
+        line, count = self.stretch.line, self.stretch.iterations
+        sums: dict[tuple[str, str], Any] = {}
+        for node, demand in enumerate(line.demands):
+            for key, amount, begin in _entries(demand, line.start[node], line.end[node]):
+                sums[key] = sums.get(key, 0.0) + amount
+                self.parts.append((key, amount, begin, line.end[node]))
+        for key, total in sums.items():
+            self.whole[key] = np.cumsum(np.broadcast_to(np.asarray(total, dtype=float), (count,)))
+
+    def settle(self, now: float) -> None:
+        """Put into the machine's accounts what came since the last settling."""
+        stretch = self.stretch
+        whole = stretch.current(now)
+        totals = {key: (float(sums[whole - 1]) if whole else 0.0) for key, sums in self.whole.items()}
+        if whole < stretch.iterations:
+            self._add_partial(totals, whole, now - stretch.began(whole))
+        for key, total in totals.items():
+            self._put(key, total - self.settled.get(key, 0.0))
+        self.settled = totals
+
+    def _add_partial(self, totals: dict[tuple[str, str], float], whole: int, elapsed: float) -> None:
+        for key, amount, begin, end in self.parts:
+            first = at_iteration(begin, whole)
+            if elapsed <= first:
+                continue
+            last = at_iteration(end, whole)
+            if elapsed >= last:
+                totals[key] += at_iteration(amount, whole)
+            elif key[0] != "sent":
+                totals[key] += at_iteration(amount, whole) * (elapsed - first) / (last - first)
+
+    def _put(self, key: tuple[str, str], amount: float) -> None:
+        kind, name = key
+        machine = self.stretch.machine
+        if kind == "dynamic":
+            machine.ledger.account(name, "dynamic").put(amount)
+        elif kind == "engine":
+            engine = machine.engines[name]
+            engine.busy_s += amount
+            engine.static.put(amount * engine.static_W)
+        elif kind == "sent":
+            traffic = machine.traffic_of(name)
+            traffic.sent += amount
+            traffic.received += amount
+        elif kind == "moved":
+            machine.resources[name].moved += amount
+        else:
+            machine.resources[name].busy_s += amount
+
+
+def _entries(demand: Demand, start: Any, end: Any) -> list[tuple[tuple[str, str], Any, Any]]:
+    """The accounts that a demand touches: key, amount per iteration, and when it begins to accrue (until the operation's end)."""
+    fluid = start + demand.latency
+    found: list[tuple[tuple[str, str], Any, Any]] = [(("dynamic", owner), joules, fluid) for owner, joules in demand.joules.items()]
+    found += [(("sent", name), amount, fluid) for name, amount in demand.traffic.items()]
+    for name, amount in demand.usage.items():
+        busy = np.where(np.asarray(amount) > 0.0, end - fluid, 0.0)
+        found += [(("moved", name), amount, fluid), (("busy", name), busy, fluid)]
+    if demand.engine is not None:
+        found.append((("engine", demand.engine), end - start, start))
+    return found
+
+
+def at_iteration(quantity: Any, iteration: int) -> float:
+    """A quantity of one iteration: an element of an array, or the number that holds for all."""
+    if isinstance(quantity, np.ndarray) and quantity.ndim:
+        return float(quantity[iteration])
+    return float(quantity)

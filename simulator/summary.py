@@ -1,0 +1,238 @@
+"""The figures of a run: latency quantiles, goodput, throughput, energy, power, utilisation, memory.
+
+How they are defined:
+
+- Latencies (`ttft`, `tpot`, `itl`, `e2e`, `queue`) are over *measured* jobs (those that arrived within the measurement window) as far
+  as they got there: `tpot` and `e2e` need completion, `ttft` a first token, `itl` counts every token gap once. Quantiles are those of
+  `summary_quantiles`. Jobs cut off by the end of the run are missing from them: see `in_flight` before trusting a p99.
+- `slo_met` is the fraction of measured jobs with an objective or a deadline (rejected, failed and unfinished ones included) that were
+  completed within every objective of their service and not after their deadline; `goodput` is their number per second of the window.
+  A `tpot` objective is met by an answer of one token. Without objectives and deadlines both are NaN: unknown, not 0.
+- Throughput counts tokens of engine steps, and `mean_batch` the sequences that decode in a step that decodes; steps that straddle an
+  edge of the window count in proportion. Energy, power and utilisation in the window are read off the sampling bins in the same way,
+  so they are off by at most what one bin at either edge hides.
+- `joules_per_token` is the plug energy of all power domains over the window, whatever they served, per token generated in it.
+- Sums are rounded once (`math.fsum`), so they do not depend on the order in which a processor adds.
+- What covers the whole run instead says so in its name (`run_...`), or is a count or peak of `memory`, `kv`, `replicas`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import fsum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgewright.simulator.intervals import overlap, share
+from edgewright.simulator.summary_quantiles import quantiles
+from edgewright.simulator.tables import rows_by
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgewright.simulator.intervals import Floats
+    from edgewright.simulator.result_meta import Recorded
+
+__all__ = ["LEVELS", "Metric", "metrics", "slo_met"]
+
+LEVELS = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+"""The quantiles that are reported, by label."""
+
+_LATENCIES = {"ttft": "ttft_s", "tpot": "tpot_s", "e2e": "e2e_s", "queue": "queue_s"}
+NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One figure.
+
+    Attributes:
+        scope: `total`, `service`, `domain`, `resource`, `pool`, `allocation` or `replica`.
+        name: which one, empty for the total.
+        metric: what it is; the name ends in its unit.
+        value: NaN if it is not available.
+        unit: of the value, empty for counts and ratios.
+    """
+
+    scope: str
+    name: str
+    metric: str
+    value: float
+    unit: str
+
+
+def metrics(run: Recorded) -> list[Metric]:
+    """All figures of the run, in the order in which they are shown; NaN where a figure is not available."""
+    jobs = run.tables["jobs"]
+    named = [("total", "", np.ones(len(jobs["job"]), np.bool_))]
+    named += [("service", name, jobs["service"] == name) for name in _names(jobs["service"], run.tables["replicas"]["service"])]
+    found = [figure for scope, name, mine in named for figure in _of_jobs(run, scope, name, mine)]
+    return [*found, *_of_power(run), *_of_energy(run), *_of_resources(run), *_of_memory(run), *_of_replicas(run)]
+
+
+def slo_met(run: Recorded) -> NDArray[np.bool_]:
+    """For every job, measured or not: completed within its service's objectives and its deadline; all False where there are neither."""
+    jobs = run.tables["jobs"]
+    met: NDArray[np.bool_] = (jobs["status"] == "completed") & ~jobs["missed"]
+    bound = np.isfinite(jobs["deadline_s"])
+    for service, objectives in run.meta["slo"].items():
+        mine = jobs["service"] == service
+        bound = bound | (mine & bool(objectives))
+        for column, limit in objectives.items():
+            met = met & ~(mine & (jobs[column] > limit))
+    return met & bound
+
+
+def _of_jobs(run: Recorded, scope: str, name: str, mine: NDArray[np.bool_]) -> Iterator[Metric]:
+    """What the jobs of one service, or all, experienced."""
+    jobs = run.tables["jobs"]
+    measured = jobs["measured"] & mine
+    yield Metric(scope, name, "jobs", float(measured.sum()), "")
+    for status in ("completed", "rejected", "failed", "in_flight"):
+        yield Metric(scope, name, status, float((measured & (jobs["status"] == status)).sum()), "")
+    yield from _of_objectives(run, scope, name, measured)
+    for metric, column in _LATENCIES.items():
+        yield from _quantiles_of(scope, name, metric, jobs[column][measured])
+    gaps = run.tables["itl"]
+    own = np.ones(len(gaps["gap_s"]), np.bool_) if scope == "total" else gaps["service"] == name
+    yield from _quantiles_of(scope, name, "itl", gaps["gap_s"][own], gaps["tokens"][own])
+    yield from _throughput(run, scope, name)
+
+
+def _quantiles_of(scope: str, name: str, metric: str, values: Floats, weights: Floats | None = None) -> Iterator[Metric]:
+    for label, value in zip(LEVELS, quantiles(values, list(LEVELS.values()), weights), strict=True):
+        yield Metric(scope, name, f"{metric}_{label}_s", value, "s")
+
+
+def _of_objectives(run: Recorded, scope: str, name: str, measured: NDArray[np.bool_]) -> Iterator[Metric]:
+    jobs = run.tables["jobs"]
+    due = measured & np.isfinite(jobs["deadline_s"])
+    bound = measured & (due | np.isin(jobs["service"], [service for service, limits in run.meta["slo"].items() if limits]))
+    met = float((slo_met(run) & measured).sum())
+    missed = float((jobs["missed"] & due).sum())
+    yield Metric(scope, name, "goodput_per_s", met / _seconds(run) if bound.any() else NAN, "1/s")
+    yield Metric(scope, name, "slo_met", _ratio(met, float(bound.sum())), "")
+    yield Metric(scope, name, "deadline_misses", missed if due.any() else NAN, "")
+    yield Metric(scope, name, "deadline_miss_fraction", _ratio(missed, float(due.sum())), "")
+
+
+def _throughput(run: Recorded, scope: str, name: str) -> Iterator[Metric]:
+    steps, shares = run.tables["steps"], _step_shares(run, None if scope == "total" else name)
+    for metric, column in (("tokens_per_s", "output_tokens"), ("prompt_tokens_per_s", "prefill_tokens")):
+        yield Metric(scope, name, metric, fsum(shares * steps[column]) / _seconds(run), "1/s")
+    iterations = shares * steps["iterations"] * (steps["decode"] > 0)
+    yield Metric(scope, name, "mean_batch", _ratio(fsum(iterations * steps["decode"]), fsum(iterations)), "")
+
+
+def _step_shares(run: Recorded, service: str | None) -> Floats:
+    """The fraction of each row of `steps` within the window, 0 for other services' replicas (None: of all)."""
+    steps, replicas = run.tables["steps"], run.tables["replicas"]
+    shares = share(steps["start_s"], steps["end_s"], *run.meta["window"])
+    if service is None:
+        return shares
+    own = set(replicas["replica"][replicas["service"] == service])
+    return shares * np.fromiter((name in own for name in steps["replica"]), np.float64, len(shares))
+
+
+def _of_power(run: Recorded) -> Iterator[Metric]:
+    """Energy and power in the window, of each domain and of all together; the peak of all only if there is one: peaks need not coincide."""
+    bins = run.tables["power"]
+    seconds = overlap(bins["start_s"], bins["end_s"], *run.meta["window"])
+    joules = bins["joules"] * share(bins["start_s"], bins["end_s"], *run.meta["window"])
+    domains = {name: rows[seconds[rows] > 0] for name, rows in rows_by(bins["domain"]).items()}
+    energy = {name: fsum(joules[rows]) if len(rows) else NAN for name, rows in domains.items()}
+    mean = {name: _ratio(energy[name], fsum(seconds[rows])) for name, rows in domains.items()}
+    total = sum(energy.values()) if energy else NAN
+    yield Metric("total", "", "energy_J", total, "J")
+    tokens = fsum(_step_shares(run, None) * run.tables["steps"]["output_tokens"])
+    yield Metric("total", "", "joules_per_token", _ratio(total, tokens), "J")
+    yield Metric("total", "", "mean_power_W", sum(mean.values()) if mean else NAN, "W")
+    yield Metric("total", "", "peak_power_W", _max(bins["peak_W"][seconds > 0]) if len(domains) == 1 else NAN, "W")
+    for name, rows in domains.items():
+        yield Metric("domain", name, "energy_J", energy[name], "J")
+        yield Metric("domain", name, "mean_power_W", mean[name], "W")
+        yield from _against_budget(run, name, rows, seconds)
+
+
+def _against_budget(run: Recorded, name: str, rows: NDArray[np.intp], seconds: Floats) -> Iterator[Metric]:
+    """Peak, least budget, and the share of budgeted time in bins whose mean lies above it."""
+    bins = run.tables["power"]
+    budgeted = rows[np.isfinite(bins["budget_W"][rows])]
+    above = budgeted[bins["mean_W"][budgeted] > bins["budget_W"][budgeted]]
+    yield Metric("domain", name, "peak_power_W", _max(bins["peak_W"][rows]), "W")
+    yield Metric("domain", name, "budget_W", _min(bins["budget_W"][budgeted]), "W")
+    yield Metric("domain", name, "over_budget", _ratio(fsum(seconds[above]), fsum(seconds[budgeted])), "")
+
+
+def _of_energy(run: Recorded) -> Iterator[Metric]:
+    energy = run.tables["energy"]
+    for part in _names(energy["part"]):
+        yield Metric("total", "", f"run_{part}_J", fsum(energy["joules"][energy["part"] == part]), "J")
+
+
+def _of_resources(run: Recorded) -> Iterator[Metric]:
+    """Utilisation in the window from the sampled bins (NaN where a resource was not sampled), and over the whole run."""
+    usage, resources = run.tables["usage"], run.tables["resources"]
+    weight = overlap(usage["start_s"], usage["end_s"], *run.meta["window"])
+    sampled = rows_by(usage["resource"])
+    for name, over_run in zip(resources["resource"], resources["utilisation"], strict=True):
+        rows = sampled.get(name, np.empty(0, np.intp))
+        rows = rows[weight[rows] > 0]
+        moved = fsum(weight[rows] * usage["utilisation"][rows])
+        yield Metric("resource", name, "utilisation", _ratio(moved, fsum(weight[rows])), "")
+        yield Metric("resource", name, "peak_utilisation", _max(usage["utilisation"][rows]), "")
+        yield Metric("resource", name, "run_utilisation", float(over_run), "")
+
+
+def _of_memory(run: Recorded) -> Iterator[Metric]:
+    """Capacity and own peak of each pool, and the peak of each allocation under `pool allocation`."""
+    memory = run.tables["memory"]
+    for pool, allocation, capacity, peak in zip(*(memory[column] for column in memory), strict=True):
+        if allocation == "total":
+            yield Metric("pool", pool, "peak_B", float(peak), "B")
+            yield Metric("pool", pool, "capacity_B", float(capacity), "B")
+        else:
+            yield Metric("allocation", f"{pool} {allocation}", "peak_B", float(peak), "B")
+
+
+def _of_replicas(run: Recorded) -> Iterator[Metric]:
+    replicas, kv = run.tables["replicas"], run.tables["kv"]
+    changes = rows_by(kv["replica"])
+    held = kv["blocks"] / np.maximum(kv["capacity_blocks"], 1)
+    hits, misses = float(replicas["expert_hits"].sum()), float(replicas["expert_misses"].sum())
+    yield Metric("total", "", "preemptions", float(replicas["preemptions"].sum()), "")
+    yield Metric("total", "", "kv_evictions", float(replicas["evictions"].sum()), "")
+    yield Metric("total", "", "expert_hit_rate", _ratio(hits, hits + misses), "")
+    for index, name in enumerate(replicas["replica"]):
+        row = {column: values[index] for column, values in replicas.items()}
+        routed = float(row["expert_hits"] + row["expert_misses"])
+        yield Metric("replica", name, "kv_capacity_tokens", float(row["kv_capacity_tokens"]), "")
+        yield Metric("replica", name, "kv_capacity_B", float(row["kv_capacity_bytes"]), "B")
+        yield Metric("replica", name, "peak_kv_occupancy", _max(held[changes.get(name, np.empty(0, np.intp))]), "")
+        yield Metric("replica", name, "preemptions", float(row["preemptions"]), "")
+        yield Metric("replica", name, "kv_evictions", float(row["evictions"]), "")
+        yield Metric("replica", name, "expert_hit_rate", _ratio(float(row["expert_hits"]), routed), "")
+
+
+def _seconds(run: Recorded) -> float:
+    start, stop = run.meta["window"]
+    return stop - start
+
+
+def _names(*columns: NDArray[Any]) -> list[str]:
+    """The names in the columns, each once, in order of appearance."""
+    return list(dict.fromkeys(str(name) for column in columns for name in column))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else NAN
+
+
+def _max(values: Floats) -> float:
+    return float(values.max()) if len(values) else NAN
+
+
+def _min(values: Floats) -> float:
+    return float(values.min()) if len(values) else NAN

@@ -1,0 +1,178 @@
+"""The summary as a terminal shows it: aligned tables, one per kind of question. What is unknown reads `-`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import TYPE_CHECKING
+
+from edgewright.simulator.summary import LEVELS, Metric, metrics
+
+if TYPE_CHECKING:
+    from edgewright.simulator.result_meta import Recorded
+
+__all__ = ["Grid", "aligned", "grids", "headline", "readable", "summary_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of texts: title, column headings, rows, and which columns hold words (aligned to the left) instead of figures."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: tuple[int, ...] = (0,)
+
+
+_BINARY = (("TiB", 2.0**40), ("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10))
+_DECIMAL = (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("µ", 1e-6), ("n", 1e-9))
+_PARTS = ("idle", "static", "dynamic", "board", "supply")
+_BUSIEST = 16
+
+
+def summary_text(run: Recorded) -> str:
+    """Headline and tables, ready to print."""
+    return "\n\n".join([headline(run), *(aligned(grid) for grid in grids(metrics(run), run)), *_notes(run)])
+
+
+def headline(run: Recorded) -> str:
+    """One line: which run this is, and over which window it is measured."""
+    meta = run.meta
+    start, stop = meta["window"]
+    parts = [f"{meta['name']}, seed {meta['seed']}", f"measured {start:g} s to {stop:g} s of {meta['end_s']:g} s"]
+    parts += [] if meta["thin"] is None else [f"arrivals thinned to {meta['thin']:.4g}"]
+    parts += ["OVERLOAD RUN"] if meta["overload"] else []
+    parts += [f"clairvoyant: {', '.join(meta['clairvoyant'])}"] if meta["clairvoyant"] else []
+    return "; ".join(parts)
+
+
+def grids(found: Sequence[Metric], run: Recorded) -> list[Grid]:
+    """The figures as tables of texts, from requests to replicas; tables without rows are left out."""
+    by: dict[tuple[str, str], dict[str, Metric]] = {}
+    for metric in found:
+        by.setdefault((metric.scope, metric.name), {})[metric.metric] = metric
+    services = [name for scope, name in by if scope == "service"]
+    served = {"all": by[("total", "")]} | {name: by[("service", name)] for name in services if len(services) > 1}
+    kinds = {kind: {name: each for (scope, name), each in by.items() if scope == kind} for kind in ("domain", "resource", "replica")}
+    made = (_requests(served), _latencies(served), _throughput(served), _power(kinds["domain"]), _energy(by[("total", "")]))
+    rest = (_utilisation(kinds["resource"]), _memory(run), _replicas(kinds["replica"], run))
+    return [grid for grid in (*made, *rest) if grid.rows]
+
+
+def aligned(grid: Grid) -> str:
+    """The table with its columns aligned, indented below its title."""
+    lines = [grid.head, *grid.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    sides = ["<" if column in grid.words else ">" for column in range(len(widths))]
+    texts = ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)) for line in lines]
+    return "\n".join([grid.title, *(f"  {text.rstrip()}" for text in texts)])
+
+
+def readable(value: float, unit: str) -> str:
+    """A figure with four significant digits at most and its unit: `182.5 ms`, `3.2 GiB`, `41.2 W`; `-` for NaN."""
+    if isnan(value):
+        return "-"
+    if unit == "B":
+        name, size = next(((name, size) for name, size in _BINARY if abs(value) >= size), ("B", 1.0))
+        return f"{value / size:.4g} {name}"
+    if unit == "%":
+        return f"{100 * value:.3g} %"
+    if unit in ("", "1/s"):
+        return f"{value:.0f}" if value == round(value) or abs(value) >= 1e4 else f"{value:.4g}"
+    scales = [(name, size) for name, size in _DECIMAL if unit != "s" or size <= 1]
+    name, size = next(((name, size) for name, size in scales if abs(value) >= size), ("", 1.0))
+    return f"{value / size:.4g} {name}{unit}"
+
+
+def _cells(figures: Mapping[str, Metric], names: Sequence[str], unit: str | None = None) -> list[str]:
+    """The named figures as texts; `unit` replaces their own (`%` for fractions)."""
+    return [readable(figures[name].value, figures[name].unit if unit is None else unit) if name in figures else "-" for name in names]
+
+
+def _requests(served: Mapping[str, Mapping[str, Metric]]) -> Grid:
+    counts = ("jobs", "completed", "rejected", "failed", "in_flight")
+    head = ["service", "measured", "completed", "rejected", "failed", "in flight", "SLO met", "goodput /s", "deadline misses"]
+    rows = [
+        [name, *_cells(each, counts), *_cells(each, ["slo_met"], "%"), *_cells(each, ["goodput_per_s", "deadline_misses"])]
+        for name, each in served.items()
+    ]
+    return Grid("Requests", head, rows)
+
+
+def _latencies(served: Mapping[str, Mapping[str, Metric]]) -> Grid:
+    names = {
+        "ttft": "time to first token",
+        "tpot": "time per output token",
+        "itl": "gap between tokens",
+        "e2e": "end to end",
+        "queue": "in the queue",
+    }
+    cells = [
+        (name, said, _cells(each, [f"{metric}_{q}_s" for q in LEVELS])) for name, each in served.items() for metric, said in names.items()
+    ]
+    rows = [[name, said, *figures] for name, said, figures in cells if set(figures) != {"-"}]
+    return Grid("Latencies", ["service", "of measured jobs", *LEVELS], rows, words=(0, 1))
+
+
+def _throughput(served: Mapping[str, Mapping[str, Metric]]) -> Grid:
+    rows = [
+        [name, *_cells(each, ["tokens_per_s", "prompt_tokens_per_s", "mean_batch", "joules_per_token"])] for name, each in served.items()
+    ]
+    return Grid("Throughput", ["service", "tokens /s", "prompt tokens /s", "mean batch", "energy per token"], rows)
+
+
+def _power(domains: Mapping[str, Mapping[str, Metric]]) -> Grid:
+    names = ["mean_power_W", "peak_power_W", "budget_W", "energy_J"]
+    rows = [[name, *_cells(each, names), *_cells(each, ["over_budget"], "%")] for name, each in domains.items()]
+    return Grid("Power in the window, at the plug", ["domain", "mean", "peak", "budget", "energy", "time over budget"], rows)
+
+
+def _energy(total: Mapping[str, Metric]) -> Grid:
+    found = [(part, total[f"run_{part}_J"]) for part in _PARTS if f"run_{part}_J" in total]
+    whole = sum(metric.value for _, metric in found)
+    rows = [[part, readable(each.value, "J"), readable(each.value / whole if whole else float("nan"), "%")] for part, each in found]
+    return Grid("Energy over the whole run", ["part", "energy", "share"], rows)
+
+
+def _utilisation(resources: Mapping[str, Mapping[str, Metric]]) -> Grid:
+    names = ["utilisation", "peak_utilisation", "run_utilisation"]
+    busiest = sorted(resources, key=lambda name: -resources[name]["run_utilisation"].value)[:_BUSIEST]
+    rows = [[name, *_cells(resources[name], names, "%")] for name in busiest]
+    title = "Utilisation" if len(busiest) == len(resources) else f"Utilisation, the {_BUSIEST} busiest of {len(resources)} resources"
+    return Grid(title, ["resource", "window", "busiest bin", "whole run"], rows)
+
+
+def _memory(run: Recorded) -> Grid:
+    memory = run.tables["memory"]
+    rows = [
+        [
+            pool,
+            allocation,
+            readable(peak, "B"),
+            readable(peak / capacity, "%") + (f" of {readable(capacity, 'B')}" if allocation == "total" else ""),
+        ]
+        for pool, allocation, capacity, peak in zip(*(memory[column] for column in memory), strict=True)
+    ]
+    return Grid("Memory, peaks", ["pool", "held by", "peak", "of the pool"], rows, words=(0, 1, 3))
+
+
+def _replicas(replicas: Mapping[str, Mapping[str, Metric]], run: Recorded) -> Grid:
+    """Each replica's KV capacity with its derivation, and what happened to its caches."""
+    derivation = dict(zip(run.tables["replicas"]["replica"], run.tables["replicas"]["derivation"], strict=True))
+    counts = ["preemptions", "kv_evictions"]
+    shares = ["peak_kv_occupancy", "expert_hit_rate"]
+    rows = [
+        [name, *_cells(each, ["kv_capacity_tokens"]), *_cells(each, shares, "%"), *_cells(each, counts), derivation[name]]
+        for name, each in replicas.items()
+    ]
+    return Grid(
+        "Replicas",
+        ["replica", "KV tokens", "peak KV", "expert hits", "preempted", "evicted", "KV capacity derived from"],
+        rows,
+        words=(0, 6),
+    )
+
+
+def _notes(run: Recorded) -> Iterator[str]:
+    yield from (f"Note: {note}" for note in run.meta["notes"])

@@ -1,0 +1,201 @@
+"""Clusters of a few nodes: names, routes, and what each operation demands."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from edgewright.hwmodels import Attachment, Bus, Cluster, Connection, Device, Engine, Link, Pool, Storage, Unreachable, Work, price
+
+LAN = Link("lan", "LAN", 1e8, 1e-4, mtu=1500, joules_per_byte=1e-9)
+FAST = Link("fast", "Fast", 1e9, 1e-5, efficiency=0.8, per_message=2e-5)
+AIR = Link("air", "Air", 5e7, 2e-3, bandwidth_back=2.5e7, duplex="shared", efficiency=0.5)
+SLOW_BACK = Link("dsl", "DSL", 1e6, 1e-2, bandwidth_back=4e6)
+DISK = Storage("disk", "Disk", 4e8, 1e8, 1e-4, random_read=1e8, active_W=2.0)
+
+
+def node(**changes: float) -> Device:
+    engines = {"gpu": Engine("gpu", "gpu", {"fp16": 1e12}, "dram"), "cpu": Engine("cpu", "cpu", {"fp32": 1e11}, "dram")}
+    return Device("n", "N", "x", engines, {"dram": Bus("dram", 5e10)}, {"ram": Pool("ram", 8e9, "dram")}, 1, 10, **changes)
+
+
+def pair(link: Link, **changes: float) -> Cluster:
+    return Cluster({"a": node(**changes), "b": node(**changes)}, connections=(Connection("l", ("a", "b"), link),))
+
+
+def test_resources_and_capacities() -> None:
+    cluster = Cluster(
+        {"a": node(), "b": node(), "c": node()},
+        ("sw",),
+        (Connection("l0", ("a", "sw"), FAST), Connection("l1", ("b", "sw"), SLOW_BACK), Connection("l2", ("c", "sw"), AIR, "wifi")),
+        (Attachment("nvme0", "a", DISK),),
+    )
+    assert cluster.capacities == {
+        "a.dram": 5e10,
+        "b.dram": 5e10,
+        "c.dram": 5e10,
+        "l0>": 8e8,
+        "l0<": 8e8,
+        "l1>": 1e6,
+        "l1<": 4e6,
+        "wifi": 1.0,
+        "a.nvme0.read": 4e8,
+        "a.nvme0.write": 1e8,
+    }
+    assert list(cluster.engines) == ["a.gpu", "a.cpu", "b.gpu", "b.cpu", "c.gpu", "c.cpu"]
+    assert cluster.engine_name("a") == "a.gpu"
+    assert cluster.engine_name("a", "cpu") == "a.cpu"
+    assert cluster.engines["b.cpu"][1].kind == "cpu"
+
+
+def test_transfer_takes_latency_and_the_slowest_link() -> None:
+    cluster = Cluster({"a": node(), "b": node()}, ("sw",), (Connection("l0", ("a", "sw"), LAN), Connection("l1", ("sw", "b"), FAST)))
+    demand = cluster.transfer("a", "b", 1e6)
+    assert demand.latency == pytest.approx(1e-4 + 1e-5 + 2e-5)
+    assert demand.usage == demand.traffic == {"l0>": 1e6, "l1>": 1e6}
+    assert demand.joules == {"l0": pytest.approx(1e-3)}
+    assert demand.alone(cluster.capacities) == pytest.approx(1.3e-4 + 1e6 / 1e8)
+    assert cluster.transfer("b", "a", 1e6).usage == {"l1<": 1e6, "l0<": 1e6}
+
+
+def test_messages_within_one_mtu_are_no_flows() -> None:
+    cluster = pair(LAN)
+    small = cluster.transfer("a", "b", 1500.0)
+    assert small.usage == {}
+    assert small.traffic == {"l>": 1500.0}
+    assert small.latency == pytest.approx(1e-4 + 1500 / 1e8)
+    large = cluster.transfer("a", "b", 1500.0001)
+    assert large.usage == {"l>": 1500.0001}
+    assert large.alone(cluster.capacities) == pytest.approx(small.alone(cluster.capacities))
+
+
+def test_nothing_sent_is_nothing_at_all() -> None:
+    cluster = pair(LAN)
+    for demand in (cluster.transfer("a", "b", 0.0), cluster.transfer("a", "a", 1e9)):
+        assert (demand.latency, demand.usage, demand.traffic, demand.joules) == (0.0, {}, {}, {})
+
+
+def test_amounts_may_be_arrays() -> None:
+    cluster = pair(LAN)
+    sizes = np.array([0.0, 100.0, 1e6])
+    many = cluster.transfer("a", "b", sizes).alone(cluster.capacities)
+    assert list(many) == [float(cluster.transfer("a", "b", float(size)).alone(cluster.capacities)) for size in sizes]
+
+
+def test_network_stacks_of_both_ends_add_latency() -> None:
+    assert pair(LAN, nic_seconds_per_message=3e-5).transfer("a", "b", 1e6).latency == pytest.approx(1e-4 + 6e-5)
+
+
+def test_a_medium_is_shared_as_airtime() -> None:
+    stations = {"a": node(), "b": node()}
+    cluster = Cluster(stations, ("ap",), (Connection("wa", ("a", "ap"), AIR, "wifi"), Connection("wb", ("b", "ap"), AIR, "wifi")))
+    up = cluster.transfer("a", "ap", 1e6)
+    assert up.usage == {"wifi": pytest.approx(1e6 / 2.5e7)}  # 50 MB/s at 50 %: 40 ms of airtime
+    both = cluster.transfer("a", "b", 1e6)  # and down again at half the rate
+    assert both.usage == {"wifi": pytest.approx(0.04 + 0.08)}
+    assert both.traffic == {"wifi": 2e6}
+    assert both.alone(cluster.capacities) == pytest.approx(2 * 2e-3 + 0.12)
+
+
+def test_half_duplex_is_one_capacity() -> None:
+    cluster = pair(Link("h", "H", 1e8, 1e-4, duplex="half"))
+    assert cluster.capacities["l"] == 1e8
+    assert cluster.transfer("a", "b", 1e6).usage == cluster.transfer("b", "a", 1e6).usage == {"l": 1e6}
+
+
+def test_routes_take_least_latency_then_fewest_hops_in_any_order_of_the_file() -> None:
+    nodes = {name: node() for name in "abcd"}
+    direct = Connection("z", ("a", "d"), Link("s", "S", 1e8, 5e-4))
+    detour = (Connection("x", ("a", "b"), LAN), Connection("y", ("b", "d"), LAN))
+    twin = (Connection("v", ("a", "c"), LAN), Connection("w", ("c", "d"), LAN))
+    for order in ((direct, *detour, *twin), (*twin, *detour, direct)):
+        assert [hop.connection.name for hop in Cluster(nodes, (), order).route("a", "d")] == ["v", "w"]
+    even = Connection("z", ("a", "d"), Link("s", "S", 1e8, 2e-4))
+    assert [hop.connection.name for hop in Cluster(nodes, (), (*detour, even)).route("a", "d")] == ["z"]
+    parallel = (Connection("q", ("a", "b"), LAN), Connection("p", ("b", "a"), LAN))
+    (hop,) = Cluster({"a": node(), "b": node()}, (), parallel).route("a", "b")
+    assert (hop.connection.name, hop.backward) == ("p", True)
+
+
+def test_free_hops_are_still_counted() -> None:
+    free = Link("free", "Free", 1e8, 0.0)
+    connections = (Connection("x", ("a", "b"), free), Connection("y", ("b", "c"), free), Connection("z", ("a", "c"), free))
+    assert len(Cluster({name: node() for name in "abc"}, (), connections).route("a", "c")) == 1
+
+
+def test_unreachable_and_components() -> None:
+    cluster = Cluster({"a": node(), "b": node(), "c": node()}, ("sw",), (Connection("l", ("c", "sw"), LAN),))
+    assert cluster.components() == (("c", "sw"), ("a",), ("b",))
+    assert cluster.route("a", "a") == ()
+    with pytest.raises(Unreachable, match="no route joins 'a' and 'c'"):
+        cluster.transfer("a", "c", 1.0)
+    with pytest.raises(ValueError, match="unknown node 'x': the cluster has a, b, c, sw"):
+        cluster.route("a", "x")
+    assert set(cluster.graph().nodes) == {"a", "b", "c", "sw"}
+
+
+def test_compute_prices_by_the_roofline() -> None:
+    cluster = pair(LAN)
+    work = Work.of("gemm", "fp32", 1e9, weights=1e6, launches=2)
+    demand, cost = cluster.compute("a", work, "cpu", 0.5), price(work, cluster.device("a"), "cpu", 0.5)
+    assert (demand.latency, demand.seconds, demand.engine) == (cost.overhead_seconds, cost.fluid_seconds, "a.cpu")
+    assert demand.usage == {"a.dram": 1e6}
+    assert demand.joules == {"a": cost.total_joules}
+    assert demand.alone(cluster.capacities) == pytest.approx(cost.seconds)
+    assert cluster.compute("a", Work.of("gemm", "fp16", 1e9)).usage == {}
+
+
+def test_storage_channels() -> None:
+    cluster = Cluster({"a": node()}, attachments=(Attachment("sd", "a", DISK), Attachment("ssd", "a", DISK)))
+    read = cluster.load("a", 4e8)
+    assert read.usage == {"a.sd.read": 4e8, "a.dram": 4e8}
+    assert read.alone(cluster.capacities) == pytest.approx(1e-4 + 1.0)
+    assert read.joules == {"a.sd": pytest.approx(2.0)}
+    random = cluster.load("a", 4e8, "ssd", random=True)
+    assert random.usage == {"a.ssd.read": pytest.approx(16e8), "a.dram": 4e8}
+    assert random.joules == {"a.ssd": pytest.approx(8.0)}
+    write = cluster.store("a", 1e8)
+    assert write.usage == {"a.sd.write": 1e8, "a.dram": 1e8}
+    assert write.joules == {"a.sd": pytest.approx(2.0)}
+    assert cluster.load("a", 0.0).latency == 0.0
+    assert list(cluster.load("a", np.array([0.0, 8.0])).latency) == [0.0, 1e-4]
+
+
+def test_bad_questions_are_refused() -> None:
+    cluster = Cluster({"a": node()}, attachments=(Attachment("sd", "a", Storage("s", "S", 1.0, 1.0, 0.0)),))
+    for match, ask in (
+        ("unknown device 'x': the cluster has a", lambda: cluster.compute("x", Work())),
+        ("no engine 'npu': it has gpu, cpu", lambda: cluster.compute("a", Work(), "npu")),
+        ("no storage 'ssd': it has sd", lambda: cluster.load("a", 1.0, "ssd")),
+        ("random read rate of storage 's' is unknown", lambda: cluster.load("a", 1.0, random=True)),
+        ("zero or more, not -1", lambda: cluster.load("a", -1.0)),
+        ("zero or more, not nan", lambda: cluster.transfer("a", "a", float("nan"))),
+        ("device 'b' has no storage", lambda: Cluster({"b": node()}).storage_of("b")),
+    ):
+        with pytest.raises(ValueError, match=match):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("match", "parts"),
+    [
+        ("node named twice: a", {"switches": ("a",)}),
+        ("connection named twice: l", {"connections": (Connection("l", ("a", "b"), LAN), Connection("l", ("a", "b"), LAN))}),
+        ("ends at unknown node 'x'", {"connections": (Connection("l", ("a", "x"), LAN),)}),
+        ("joins 'a' to itself", {"connections": (Connection("l", ("a", "a"), LAN),)}),
+        ("storage named twice: a.s", {"attachments": (Attachment("s", "a", DISK), Attachment("s", "a", DISK))}),
+        ("unknown device 'x'", {"attachments": (Attachment("s", "x", DISK),)}),
+        ("half duplex and has two bandwidths", {"connections": (Connection("l", ("a", "b"), Link("h", "H", 1.0, 0.0, 2.0, "half")),)}),
+        ("not of duplex `shared`", {"connections": (Connection("l", ("a", "b"), LAN, "air"),)}),
+    ],
+)
+def test_clusters_that_contradict_themselves_are_refused(match: str, parts: dict[str, tuple[object, ...]]) -> None:
+    with pytest.raises(ValueError, match=match):
+        Cluster({"a": node(), "b": node()}, **parts)  # type: ignore[arg-type]
+
+
+def test_a_cluster_travels_to_another_process() -> None:
+    cluster = pair(LAN)
+    before = cluster.transfer("a", "b", 1e6), cluster.capacities, cluster.engines
+    copy = pickle.loads(pickle.dumps(cluster))
+    assert (copy.transfer("a", "b", 1e6), copy.capacities, copy.engines) == before

@@ -1,0 +1,265 @@
+"""What each family of Hugging Face architectures means by its configuration keys.
+
+Each reader builds the shape from a `Config`. Sources: the published configurations and the papers of the models. Differences between
+families that the keys do not show (biases, extra norms, default of tying) are stated in the reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from edgewright.workloads.hf_config import BadConfig, Config
+from edgewright.workloads.model import Model
+from edgewright.workloads.moe import MoeShape
+from edgewright.workloads.ssm import MambaShape, mamba
+from edgewright.workloads.transformer import AttentionShape, FfnShape, LatentShape, LayerShape, TransformerShape, transformer
+
+__all__ = ["READERS"]
+
+
+def _hidden(one: Config) -> int:
+    return one.number("hidden_size", "n_embed", "d_model")
+
+
+def _layers(one: Config) -> int:
+    return one.number("num_hidden_layers", "n_layer")
+
+
+def _heads(one: Config) -> int:
+    return one.number("num_attention_heads", "n_head")
+
+
+def _attention(
+    one: Config, *, bias: bool = False, out_bias: bool = False, norm: str = "none", window: int | None = None, rope: bool = True
+) -> AttentionShape:
+    """Grouped attention; `head_dim` is hidden/heads unless given, key-value heads are all heads unless given.
+
+    `norm`: queries and keys are normed per `head` (one vector of head_dim each), over their `full` width, or not.
+    """
+    heads = _heads(one)
+    kv_heads = one.number_or(heads, "num_key_value_heads")
+    width = one.number_or(_hidden(one) // heads, "head_dim")
+    if heads % kv_heads:
+        raise BadConfig(f"{one.name}: num_key_value_heads is {kv_heads}; accepted are divisors of the {heads} heads")
+    normed = {"none": 0, "head": 2 * width, "full": (heads + kv_heads) * width}[norm]
+    return AttentionShape(
+        heads=heads, kv_heads=kv_heads, head_dim=width, window=window, bias=bias, out_bias=out_bias, qk_norm=normed, rope=rope
+    )
+
+
+def _dense(one: Config, attention: AttentionShape, ffn: FfnShape | MoeShape, *, tied: bool = False, norms: int = 1) -> Model:
+    """A decoder of equal layers; `norms` is the number of parameters of a norm over the hidden width."""
+    return _decoder(one, (LayerShape(attention, ffn),) * _layers(one), tied=tied, norms=norms)
+
+
+def _decoder(
+    one: Config,
+    layers: tuple[LayerShape, ...],
+    *,
+    tied: bool = False,
+    norms: int = 1,
+    sandwich: bool = False,
+    positions: int = 0,
+    embed_norm: bool = False,
+    head_bias: bool = False,
+) -> Model:
+    hidden = _hidden(one)
+    return transformer(
+        TransformerShape(
+            name=one.name,
+            hidden=hidden,
+            vocab=one.number("vocab_size"),
+            layers=layers,
+            tied=one.flag("tie_word_embeddings", tied),
+            norm=norms * hidden,
+            sandwich=sandwich,
+            positions=positions,
+            embed_norm=norms * hidden if embed_norm else 0,
+            head_bias=head_bias,
+        )
+    )
+
+
+def _gated(one: Config) -> FfnShape:
+    return FfnShape(width=one.number("intermediate_size"), bias=one.flag("mlp_bias"))
+
+
+def _llama(one: Config) -> Model:
+    bias = one.flag("attention_bias")
+    return _dense(one, _attention(one, bias=bias, out_bias=bias), _gated(one))
+
+
+def _mistral(one: Config) -> Model:
+    return _dense(one, _attention(one, window=_window(one)), _gated(one))
+
+
+def _qwen2(one: Config) -> Model:
+    """Biases on queries, keys and values only, whatever the configuration says; windows off unless switched on."""
+    window = _window(one) if one.flag("use_sliding_window") else None
+    return _dense(one, _attention(one, bias=True, window=window), _gated(one))
+
+
+def _qwen3(one: Config) -> Model:
+    return _dense(one, _attention(one, bias=one.flag("attention_bias"), norm="head"), _gated(one))
+
+
+def _window(one: Config) -> int | None:
+    return one.number("sliding_window") if one.data.get("sliding_window") is not None else None
+
+
+def _phi3(one: Config) -> Model:
+    return _dense(one, _attention(one, window=_window(one)), _gated(one))
+
+
+def _mixtral(one: Config) -> Model:
+    """Experts as `num_local_experts`, their width as `intermediate_size`."""
+    moe = MoeShape(width=one.number("intermediate_size"), count=one.number("num_local_experts"), top_k=one.number("num_experts_per_tok"))
+    return _dense(one, _attention(one, window=_window(one)), moe)
+
+
+def _phimoe(one: Config) -> Model:
+    """Layer norms with offsets, biases on attention and head as the configuration says."""
+    bias = one.flag("attention_bias")
+    moe = MoeShape(width=one.number("intermediate_size"), count=one.number("num_local_experts"), top_k=one.number("num_experts_per_tok"))
+    layer = LayerShape(_attention(one, bias=bias, out_bias=bias, window=_window(one)), moe)
+    return _decoder(one, (layer,) * _layers(one), norms=2, head_bias=one.flag("lm_head_bias"))
+
+
+def _olmoe(one: Config) -> Model:
+    """Experts as `num_experts`, their width as `intermediate_size`; queries and keys normed over their full width."""
+    moe = MoeShape(width=one.number("intermediate_size"), count=one.number("num_experts"), top_k=one.number("num_experts_per_tok"))
+    return _dense(one, _attention(one, norm="full"), moe)
+
+
+def _qwen3_moe(one: Config) -> Model:
+    """Experts as `num_experts`, their width as `moe_intermediate_size`; layers may stay dense."""
+    moe = MoeShape(width=one.number("moe_intermediate_size"), count=one.number("num_experts"), top_k=one.number("num_experts_per_tok"))
+    attention, every = _attention(one, bias=one.flag("attention_bias"), norm="head"), one.number_or(1, "decoder_sparse_step")
+    dense = {index for index in range(_layers(one)) if index in one.items("mlp_only_layers") or (index + 1) % every}
+    return _decoder(one, tuple(LayerShape(attention, _gated(one) if index in dense else moe) for index in range(_layers(one))))
+
+
+def _deepseek(one: Config) -> Model:
+    """Latent attention; experts as `n_routed_experts`; the first layers dense. V3's router has a correction bias per expert."""
+    attention = LatentShape(
+        heads=_heads(one),
+        q_rank=one.number("q_lora_rank") if one.data.get("q_lora_rank") is not None else None,
+        kv_rank=one.number("kv_lora_rank"),
+        nope=one.number("qk_nope_head_dim"),
+        rope=one.number("qk_rope_head_dim"),
+        value=one.number("v_head_dim"),
+    )
+    width, count, shared = one.number("moe_intermediate_size"), one.number("n_routed_experts"), one.number_or(0, "n_shared_experts")
+    moe = MoeShape(
+        width=width,
+        count=count,
+        top_k=one.number("num_experts_per_tok"),
+        shared=shared,
+        shared_width=shared * width,
+        router_bias=count if one.data.get("topk_method") == "noaux_tc" else 0,
+    )
+    first = one.data.get("first_k_dense_replace") or 0
+    return _decoder(one, tuple(LayerShape(attention, _gated(one) if index < first else moe) for index in range(_layers(one))))
+
+
+def _gemma(one: Config) -> Model:
+    return _dense(one, _attention(one), _gated(one), tied=True)
+
+
+def _gemma2(one: Config) -> Model:
+    """Norms before and behind each block; every second layer is local (the first is)."""
+    return _alternating(one, 2, "none")
+
+
+def _gemma3(one: Config) -> Model:
+    """As Gemma 2, with normed queries and keys; five local layers before each global one.
+
+    Published configurations leave out what equals the family's defaults.
+    """
+    given = {key: value for key, value in one.data.items() if value is not None}
+    whole = Config({**_GEMMA3, **given}, one.name)
+    return _alternating(whole, whole.number("sliding_window_pattern"), "head")
+
+
+def _alternating(one: Config, period: int, norm: str) -> Model:
+    """Layers are local unless `layer_types` says `full_attention`, or, where it is missing, each `period`-th is global."""
+    kinds = one.items("layer_types") or tuple(
+        "sliding_attention" if (index + 1) % period else "full_attention" for index in range(_layers(one))
+    )
+    if len(kinds) != _layers(one):
+        raise BadConfig(f"{one.name}: layer_types has {len(kinds)} entries; accepted is one for each of the {_layers(one)} layers")
+    shapes = {kind: _attention(one, norm=norm, window=None if kind == "full_attention" else one.number("sliding_window")) for kind in kinds}
+    return _decoder(one, tuple(LayerShape(shapes[kind], _gated(one)) for kind in kinds), tied=True, sandwich=True)
+
+
+def _bloom(one: Config) -> Model:
+    """Biases everywhere, norms with offsets, a norm behind the embedding, no positions but ALiBi, two-matrix FFN of four times the
+    width."""
+    layer = LayerShape(
+        _attention(one, bias=True, out_bias=True, rope=False),
+        FfnShape(width=4 * _hidden(one), gated=False, bias=True),
+    )
+    return _decoder(one, (layer,) * _layers(one), tied=True, norms=2, embed_norm=True)
+
+
+def _opt(one: Config) -> Model:
+    """Biases everywhere, norms with offsets, learned positions with two spare rows, two-matrix FFN. Projected embeddings are refused."""
+    if one.number_or(_hidden(one), "word_embed_proj_dim") != _hidden(one):
+        raise BadConfig(f"{one.name}: word_embed_proj_dim differs from hidden_size; accepted are equal widths")
+    layer = LayerShape(_attention(one, bias=True, out_bias=True, rope=False), FfnShape(width=one.number("ffn_dim"), gated=False, bias=True))
+    return _decoder(one, (layer,) * _layers(one), tied=True, norms=2, positions=one.number("max_position_embeddings") + 2)
+
+
+def _gpt_neox(one: Config) -> Model:
+    """Biases everywhere, norms with offsets, rotary positions, two-matrix FFN."""
+    layer = LayerShape(_attention(one, bias=True, out_bias=True), FfnShape(width=one.number("intermediate_size"), gated=False, bias=True))
+    return _decoder(one, (layer,) * _layers(one), norms=2)
+
+
+def _mamba(one: Config) -> Model:
+    hidden = _hidden(one)
+    inner = one.number_or(one.number_or(2, "expand") * hidden, "intermediate_size")
+    shape = MambaShape(
+        name=one.name,
+        hidden=hidden,
+        inner=inner,
+        state=one.number("state_size"),
+        kernel=one.number("conv_kernel"),
+        rank=one.number_or(-(-hidden // 16), "time_step_rank"),
+        layers=_layers(one),
+        vocab=one.number("vocab_size"),
+        tied=one.flag("tie_word_embeddings", True),
+    )
+    return mamba(shape)
+
+
+_GEMMA3 = {
+    "head_dim": 256,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "sliding_window": 4096,
+    "sliding_window_pattern": 6,
+    "vocab_size": 262208,
+}
+
+READERS: Mapping[str, Callable[[Config], Model]] = {
+    "bloom": _bloom,
+    "deepseek_v2": _deepseek,
+    "deepseek_v3": _deepseek,
+    "gemma": _gemma,
+    "gemma2": _gemma2,
+    "gemma3_text": _gemma3,
+    "gpt_neox": _gpt_neox,
+    "llama": _llama,
+    "mamba": _mamba,
+    "mistral": _mistral,
+    "mixtral": _mixtral,
+    "olmoe": _olmoe,
+    "opt": _opt,
+    "phi3": _phi3,
+    "phimoe": _phimoe,
+    "qwen2": _qwen2,
+    "qwen3": _qwen3,
+    "qwen3_moe": _qwen3_moe,
+}
+"""Readers by `model_type`."""
