@@ -80,8 +80,9 @@ def _explained(setup: Setup, step: Step) -> Iterator[_Row]:
     """The operations of one step, in the order of their strands."""
     from edgewright.policies.compile import compile_plan
     from edgewright.policies.timeline import timeline
+    from edgewright.simulator.program import program_of
 
-    program = setup.placement.program
+    program = program_of(setup)
     plan = next(program.step(step)) if hasattr(program, "step") else program
     cluster = setup.spec.cluster
     for number, strand in enumerate(compile_plan(plan).strands):

@@ -10,7 +10,7 @@ from edgewright.hwmodels.cluster import Attachment, Cluster, Connection, Hop, Un
 from edgewright.hwmodels.demand import Demand
 from edgewright.hwmodels.energy import Draw, clock_floor, clock_for_watts, engine_static_W, peak_W
 from edgewright.hwmodels.roofline import Price, price
-from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Storage
+from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Storage, UnknownFigure
 from edgewright.hwmodels.work import KERNELS, Quantity, Term, Work
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Quantity",
     "Storage",
     "Term",
+    "UnknownFigure",
     "Unreachable",
     "Work",
     "clock_floor",

@@ -134,7 +134,7 @@ class Cluster:
         """A work on an engine (None: the device's first) at a fraction of its highest clock; see `hwmodels.roofline`.
 
         Launch overheads are latency; the roofs are the fluid phase, in which the bus carries the bytes that the cache does not serve.
-        Raises `ValueError` for an unknown device or engine, or arithmetic that the engine cannot do.
+        Raises `ValueError` for an unknown device or engine, arithmetic that the engine cannot do, or energy figures that nobody stated.
         """
         resource = self.engine_name(device, engine)
         spec, unit = self.engines[resource]
@@ -145,7 +145,9 @@ class Cluster:
     def transfer(self, src: str, dst: str, nbytes: Quantity) -> Demand:
         """Bytes from one node to another along `route`; nothing at all from a node to itself, or for zero bytes.
 
-        Latency is that of the hops, their per-message figures and the network stacks of both ends. See `hwmodels.messages`.
+        Latency is that of the hops, their per-message figures and the network stacks of both ends. The memory buses of the ends carry
+        nothing of it (nor of a collective): beside a link whose rate is a good part of a bus's, memory-bound work is priced too fast. See
+        `hwmodels.messages`.
         """
         _check_amount(nbytes)
         return Demand() if src == dst else self._path(src, dst).demand(nbytes)
@@ -162,7 +164,10 @@ class Cluster:
         return rounds_demand(self._rounds(kind, members, algorithm), nbytes)
 
     def load(self, device: str, nbytes: Quantity, storage: str | None = None, random: bool = False) -> Demand:
-        """Read bytes from a storage (None: the device's first) into the device's first pool.
+        """Read bytes from a storage (None: the device's first) into the device's first pool, straight over that pool's bus.
+
+        The storage and the bus are all that it crosses: on a discrete card, whose first pool is its own memory, the link to its host
+        (`catalog.facts(...).host_link`) is bypassed. Reading does not share with writing.
 
         `random`: at the storage's random rate, as a share of its read channel; raises `ValueError` if that rate is unknown.
         """
@@ -174,7 +179,7 @@ class Cluster:
         return self._storage_demand(attachment, "read", nbytes, spec.read / rate)
 
     def store(self, device: str, nbytes: Quantity, storage: str | None = None) -> Demand:
-        """Write bytes from the device's first pool to a storage (None: the device's first)."""
+        """Write bytes from the device's first pool to a storage (None: the device's first); the way of `load`, and as short."""
         return self._storage_demand(self.storage_of(device, storage), "write", nbytes, 1.0)
 
     # -- behind them --------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@
 at `clock_min`; energy per operation goes with V squared, static power with f V squared (clock trees dominate it), DRAM with neither.
 
 Where nothing better is known, `with_envelope` derives the dynamic and static figures of a device from its power limit, an *assumption*:
-with every engine and bus at the most that its kernels reach (`reach`), idle + static + dynamic = `tdp_W`; of `tdp_W - idle_W`, 35 % is
+with every engine at the most that its kernels reach (`reach`) and every bus filled as far as its engines' kernels together reach, idle +
+static + dynamic = `tdp_W`; of `tdp_W - idle_W`, 35 % is
 static, 35 % arithmetic, and 30 % moving bytes, a byte from the cache costing a tenth of one from memory (Horowitz, ISSCC 2014).
 A format's energy per operation is inverse to its peak. The engines of a device divide the static and arithmetic parts as GPU 6, CPU 2,
 other 1.
@@ -20,12 +21,12 @@ set by the supply and seldom reached are overestimated by up to 50 %.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from edgewright.hwmodels.efficiency import efficiency_of
-from edgewright.hwmodels.specs import Device, Engine
+from edgewright.hwmodels.specs import Device, Engine, stated
 from edgewright.hwmodels.work import KERNELS
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "clock_for_watts",
     "dynamic_scale",
     "engine_static_W",
+    "flop_joules",
     "idle_draw",
     "peak_W",
     "peak_draw",
@@ -122,8 +124,17 @@ def dynamic_scale(engine: Engine, clock: float) -> float:
 
 
 def engine_static_W(engine: Engine, clock: float = 1.0) -> float:
-    """Watts that an engine draws while it is busy besides its dynamic energy, at a fraction of its highest clock."""
-    return engine.static_W * clock * dynamic_scale(engine, clock)
+    """Watts that an engine draws while it is busy besides its dynamic energy, at a fraction of its highest clock.
+
+    Raises `UnknownFigure` if nobody stated them.
+    """
+    return stated(engine, "static_W", engine.static_W) * clock * dynamic_scale(engine, clock)
+
+
+def flop_joules(engine: Engine, dtype: str) -> float:
+    """Dynamic joules per operation in a format, at the highest clock; raises `UnknownFigure` if nobody stated them."""
+    joules = engine.joules_per_flop.get(dtype)
+    return stated(engine, f"joules_per_flop.{dtype}", None) if joules is None else joules
 
 
 def reach(engine: Engine) -> tuple[float, float]:
@@ -138,9 +149,11 @@ def idle_draw(device: Device) -> Draw:
 
 
 def peak_draw(device: Device, clock: float = 1.0) -> Draw:
-    """Every engine at the most that its kernels reach in its hungriest format, every bus and cache likewise, at a fraction of the clock.
+    """Every engine at the most that its kernels reach in its hungriest format, its cache likewise, at a fraction of the clock.
 
-    No work draws more: this is the bound `idle <= load <= peak`. An engine whose lowest clock is above `clock` runs at its lowest.
+    Every bus is as full as its engines get it, those first whose bytes cost most. No work on any of the engines, nor on all of them at
+    the same time, draws more: this is the bound `idle <= load <= peak`. An engine whose lowest clock is above `clock` runs at its lowest.
+    Raises `UnknownFigure` where an energy figure of an engine is unknown.
     """
     terms = _peak_terms(device)
     return Draw(
@@ -194,7 +207,8 @@ def clock_for_watts(device: Device, watts: float) -> float:
 def with_envelope(device: Device) -> Device:
     """The device with every missing static and dynamic figure derived from `tdp_W - idle_W`, as the module describes.
 
-    A figure counts as missing where the specification leaves it at zero; figures that are given stay, and change no other share.
+    A figure is missing where it is None, or where `joules_per_flop` lacks a format that the engine has a peak for. Figures that are given
+    stay, zeros too, and change no other share.
     """
     envelope = max(0.0, device.tdp_W - device.idle_W)
     weights = {name: _ENGINE_WEIGHT.get(engine.kind, 1.0) for name, engine in device.engines.items()}
@@ -207,30 +221,53 @@ def _peak_terms(device: Device) -> list[_Terms]:
     return [
         _Terms(
             engine,
-            engine.static_W,
-            reach(engine)[0] * max((engine.joules_per_flop.get(dtype, 0.0) * peak for dtype, peak in engine.peaks.items()), default=0.0),
-            engine.joules_per_cache_byte * (engine.cache_bandwidth or 0.0),
+            engine_static_W(engine),
+            reach(engine)[0] * _hungriest_format(engine),
+            _cache_W(engine),
         )
         for engine in device.engines.values()
     ]
 
 
+def _hungriest_format(engine: Engine) -> float:
+    """Watts of arithmetic at the peak of the format that draws most."""
+    return max((flop_joules(engine, dtype) * peak for dtype, peak in engine.peaks.items()), default=0.0)
+
+
+def _cache_W(engine: Engine) -> float:
+    """Watts of the cache at its bandwidth; a cache of unknown bandwidth serves nothing."""
+    if not engine.cache_bandwidth:
+        return 0.0
+    return stated(engine, "joules_per_cache_byte", engine.joules_per_cache_byte) * engine.cache_bandwidth
+
+
 def _bus_W(device: Device) -> float:
-    """Watts of all buses, each at the most that the hungriest of its engines' kernels reach."""
+    """Watts of all buses, each as full as its engines' kernels get it together, those first whose bytes cost most."""
     total = 0.0
     for bus in device.buses.values():
-        hungriest = max((each.joules_per_byte * reach(each)[1] for each in device.engines.values() if each.bus == bus.name), default=0.0)
-        total += bus.bandwidth * hungriest if hungriest else 0.0  # an ideal bus may be infinite
+        engines = [each for each in device.engines.values() if each.bus == bus.name]
+        per_byte = _filled_bus((stated(each, "joules_per_byte", each.joules_per_byte), reach(each)[1]) for each in engines)
+        total += bus.bandwidth * per_byte if per_byte else 0.0  # an ideal bus may be infinite
+    return total
+
+
+def _filled_bus(users: Iterable[tuple[float, float]]) -> float:
+    """Joules per byte of a bus's bandwidth: users, `(joules per byte, share that it reaches)`, get their shares until none is left."""
+    total, left = 0.0, 1.0
+    for joules, share in sorted(users, reverse=True):
+        taken = min(share, left)
+        total, left = total + joules * taken, left - taken
     return total
 
 
 def _joules_per_byte(device: Device, envelope: float) -> float:
     """Joules per byte, so that all caches and all buses that engines use draw the memory share together."""
-    used = {engine.bus: 0.0 for engine in device.engines.values()}
+    shares = dict.fromkeys((engine.bus for engine in device.engines.values()), 0.0)
     for engine in device.engines.values():
-        used[engine.bus] = max(used[engine.bus], device.buses[engine.bus].bandwidth * reach(engine)[1])
+        shares[engine.bus] += reach(engine)[1]
+    used = sum(device.buses[bus].bandwidth * min(1.0, share) for bus, share in shares.items())
     cached = sum(engine.cache_bandwidth or 0.0 for engine in device.engines.values())
-    return MEMORY_SHARE * envelope / (sum(used.values()) + CACHE_BYTE_RATIO * cached)
+    return MEMORY_SHARE * envelope / (used + CACHE_BYTE_RATIO * cached)
 
 
 def _filled(engine: Engine, share: float, byte: float) -> Engine:
@@ -238,8 +275,12 @@ def _filled(engine: Engine, share: float, byte: float) -> Engine:
     flop = {dtype: engine.joules_per_flop.get(dtype, COMPUTE_SHARE * share / (peak * reached)) for dtype, peak in engine.peaks.items()}
     return replace(
         engine,
-        static_W=engine.static_W or STATIC_SHARE * share,
+        static_W=_or(engine.static_W, STATIC_SHARE * share),
         joules_per_flop=flop,
-        joules_per_byte=engine.joules_per_byte or byte,
-        joules_per_cache_byte=engine.joules_per_cache_byte or CACHE_BYTE_RATIO * byte,
+        joules_per_byte=_or(engine.joules_per_byte, byte),
+        joules_per_cache_byte=_or(engine.joules_per_cache_byte, CACHE_BYTE_RATIO * byte),
     )
+
+
+def _or(figure: float | None, derived: float) -> float:
+    return derived if figure is None else figure

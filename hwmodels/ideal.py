@@ -28,7 +28,7 @@ def ideal_device(
 ) -> Device:
     """A device whose engines (each of `flops` operations per second in every format, at 1 Hz) share one bus and one pool.
 
-    `busy_W`: static watts above idle while an engine is busy; `joules_per_flop`: dynamic energy.
+    `busy_W`: static watts above idle while an engine is busy; `joules_per_flop`: dynamic energy. Moving bytes costs none.
     """
     peaks = dict.fromkeys(("fp32", "fp16", "bf16", "int8", "int4"), flops)
     units = {
@@ -42,6 +42,8 @@ def ideal_device(
             clock_min=0.1,
             static_W=busy_W,
             joules_per_flop=dict.fromkeys(peaks, joules_per_flop),
+            joules_per_byte=0.0,
+            joules_per_cache_byte=0.0,
             voltage_floor=1.0,
         )
         for name in engines

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from edgewright.hwmodels.arrays import choose, greatest
 from edgewright.hwmodels.efficiency import efficiency_of
-from edgewright.hwmodels.energy import dynamic_scale
-from edgewright.hwmodels.specs import Device, Engine
+from edgewright.hwmodels.energy import dynamic_scale, flop_joules
+from edgewright.hwmodels.specs import Device, Engine, stated
 from edgewright.hwmodels.work import Quantity, Term, Work
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def price(work: Work, device: Device, engine: str | None = None, clock: float = 
 
     Raises:
         ValueError: unknown engine or kernel class, clock outside (0, 1], or a format that the engine can compute in no way.
+        UnknownFigure: an energy figure of the engine that the work needs is unknown.
     """
     unit = _engine(device, engine)
     if not 0.0 < clock <= 1.0:
@@ -170,9 +171,9 @@ def _term(term: Term, engine: Engine, bandwidth: float, clock: float, scale: flo
         compute,
         memory,
         cache,
-        term.flops * (engine.joules_per_flop.get(dtype, 0.0) * scale),
-        streamed * engine.joules_per_byte,
-        total * (engine.joules_per_cache_byte * scale) if engine.cache_bandwidth else 0.0,
+        term.flops * (flop_joules(engine, dtype) * scale),
+        streamed * stated(engine, "joules_per_byte", engine.joules_per_byte),
+        total * (stated(engine, "joules_per_cache_byte", engine.joules_per_cache_byte) * scale) if engine.cache_bandwidth else 0.0,
         streamed,
     )
 

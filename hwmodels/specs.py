@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Bus", "Device", "Efficiency", "Engine", "Link", "Pool", "Provenance", "Storage", "provenance_of"]
+__all__ = ["Bus", "Device", "Efficiency", "Engine", "Link", "Pool", "Provenance", "Storage", "UnknownFigure", "provenance_of", "stated"]
+
+
+class UnknownFigure(ValueError):
+    """A price needs a figure that nobody stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,11 @@ class Engine:
         static_W: watts drawn besides dynamic energy while the engine is busy at `clock_max` (clocking, leakage above idle).
         joules_per_flop: dynamic joules per operation by dtype at `clock_max`.
         joules_per_byte: dynamic joules per byte that crosses the bus; `joules_per_cache_byte` per byte that crosses the cache, on
-            its way to the bus or not. Zeros are an ideal engine: `hwmodels.energy.with_envelope` derives figures from `tdp_W`.
+            its way to the bus or not.
         voltage_floor: V(clock_min) / V(clock_max); voltage is linear in the clock between them, dynamic energy goes with V squared.
+
+    Of these energy figures, None, or a format that is missing, is unknown: the engine cannot be priced (`UnknownFigure`) until they are
+    stated or derived from `tdp_W` by `hwmodels.energy.with_envelope`. 0 states that it costs nothing, as on ideal hardware.
     """
 
     name: str
@@ -77,10 +84,10 @@ class Engine:
     shared: bool = False
     cache_bytes: float = 0.0
     cache_bandwidth: float | None = None
-    static_W: float = 0.0
+    static_W: float | None = None
     joules_per_flop: Mapping[str, float] = field(default_factory=dict)
-    joules_per_byte: float = 0.0
-    joules_per_cache_byte: float = 0.0
+    joules_per_byte: float | None = None
+    joules_per_cache_byte: float | None = None
     voltage_floor: float = 0.7
 
 
@@ -190,7 +197,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A kind of storage device.
+    """A kind of storage device. Reading and writing are channels of their own: neither slows the other.
 
     Attributes:
         name: catalogue name, e.g. `nvme_gen3`.
@@ -214,6 +221,13 @@ class Storage:
     capacity: float | None = None
     internal: float | None = None
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
+
+
+def stated(engine: Engine, figure: str, value: float | None) -> float:
+    """The value of an engine's figure; raises `UnknownFigure`, naming it, where that is None."""
+    if value is None:
+        raise UnknownFigure(f"{figure} of engine {engine.name!r} is unknown: state it, or derive it with `hwmodels.energy.with_envelope`")
+    return value
 
 
 def provenance_of(spec: Device | Link | Storage, figure: str) -> Provenance | None:

@@ -315,4 +315,3 @@ def _visit(strand: Strand, root: int, state: list[int], order: list[int]) -> Non
 def uses_only(strand: Strand, kinds: tuple[type[Op], ...]) -> bool:
     """Whether every operation of the strand is one of `kinds`."""
     return all(isinstance(op, kinds) for op in strand.ops)
-

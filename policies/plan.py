@@ -48,6 +48,7 @@ __all__ = [
 Amount: TypeAlias = "float | Callable[[Step], Quantity]"
 """A number, or a value-like function of the step."""
 
+
 @dataclass(frozen=True, slots=True)
 class Prev:
     """The operation `name`, `lag` iterations ago; `lag=0` is this iteration."""

@@ -6,9 +6,8 @@ The interpreter, the stretches that jump over steps, `makespan` and `explain` al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
 
-from edgewright.hwmodels import Cluster, Demand
+from edgewright.hwmodels import Cluster, Demand, Quantity
 from edgewright.policies.plan import Amount, Collective, Compute, Delay, Load, Op, Store, Transfer
 from edgewright.workloads import Step
 
@@ -17,10 +16,8 @@ __all__ = ["NOTHING", "amount_of", "demand_of"]
 NOTHING = Demand()
 """The demand of operations that only order others (marks, signals, pools)."""
 
-Value = TypeVar("Value")
 
-
-def amount_of(amount: Amount, step: Step) -> object:
+def amount_of(amount: Amount, step: Step) -> Quantity:
     """The amount for this step."""
     return amount(step) if callable(amount) else amount
 

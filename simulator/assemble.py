@@ -6,11 +6,12 @@ Nothing here knows time. The runtime starts from `Setup`s; `check` builds the sa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgewright.hwmodels import Attachment, Cluster, Connection
-from edgewright.policies.families import Placement
+from edgewright.policies.experts import profiled
+from edgewright.policies.families import ExpertsPolicy, Placement
 from edgewright.policies.views import ReplicaSpec
 from edgewright.simulator.assemble_devices import device_of, link_of, storage_of
 from edgewright.simulator.errors import Key, spoken
@@ -39,7 +40,7 @@ class Setup:
         engine: the engine that it imitates.
         spec: devices, cluster and number format, as its policies saw them.
         placement: its program, and what each device holds.
-        router: where the routes of its experts come from; None for a model without experts.
+        router: where the routes of its experts come from; experts: the policy that follows them. None for a model without experts.
     """
 
     scope: str
@@ -52,6 +53,7 @@ class Setup:
     spec: ReplicaSpec
     placement: Placement
     router: Router | None
+    experts: ExpertsPolicy | None
 
     @property
     def format(self) -> Format:
@@ -117,9 +119,12 @@ def _setup(
     if (source, wanted) not in models:
         models[source, wanted] = _model(scenario, source, wanted, key if replica.model else ("services", name))
     model, format = models[source, wanted]
+    format = _cached_in(format, service.kv.bits)
     budget = None if replica.weight_budget is None else dict.fromkeys(devices, replica.weight_budget)
     spec = ReplicaSpec(f"{name}.{copy}", devices, cluster, format, budget)
-    placement = _placement(scenario, model, spec, replica, key)
+    router = _router(scenario, name, model)
+    experts = _experts(replica, router)
+    placement = _placement(scenario, model, spec, replica, experts, key)
     return Setup(
         f"{name}.{copy}",
         name,
@@ -130,17 +135,34 @@ def _setup(
         service.engine.built(),
         spec,
         placement,
-        _router(scenario, name, model),
+        router,
+        experts,
     )
 
 
-def _placement(scenario: Scenario, model: Model, spec: ReplicaSpec, replica: ReplicaTable, key: Key) -> Placement:
+def _experts(replica: ReplicaTable, router: Router | None) -> ExpertsPolicy | None:
+    """The policy that follows the routes; where it needs to know them beforehand, it learns from the service's own process."""
+    from edgewright.workloads import RoutingProcess
+
+    if router is None:
+        return None
+    return profiled(replica.experts, router) if isinstance(router, RoutingProcess) else replica.experts
+
+
+def _cached_in(format: Format, bits: float | None) -> Format:
+    """The format with its KV cache in the precision of the KV policy (None: the format's own)."""
+    return format if bits is None else replace(format, name=f"{format.name} kv{bits:g}", kv_bits=bits)
+
+
+def _placement(
+    scenario: Scenario, model: Model, spec: ReplicaSpec, replica: ReplicaTable, experts: ExpertsPolicy | None, key: Key
+) -> Placement:
     family = "partitioning"
     try:
         placement = replica.partitioning.plan(model, spec)
         family = "experts"
-        if model.experts is not None:
-            placement = replica.experts.arrange(model, placement, spec)
+        if experts is not None:
+            placement = experts.arrange(model, placement, spec)
         family = "residency"
         return replica.residency.arrange(placement, spec)
     except ValueError as error:

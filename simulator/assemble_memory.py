@@ -56,10 +56,8 @@ def resident_bytes(setup: Setup) -> dict[str, float]:
 
 
 def kv_bytes_per_token(setup: Setup) -> dict[str, float]:
-    """Bytes that one token of context takes on each device of a replica, in the precision of its KV policy."""
-    bits = setup.tables[0].kv.bits
-    scale = 1.0 if bits is None else bits / setup.format.kv_bits
-    return {device: scale * sum(part.kv_bytes_per_token for part in parts) for device, parts in setup.placement.parts.items()}
+    """Bytes that one token of context takes on each device of a replica."""
+    return {device: sum(part.kv_bytes_per_token for part in parts) for device, parts in setup.placement.parts.items()}
 
 
 def kv_memory(setups: Sequence[Setup], devices: Mapping[str, Device]) -> dict[str, dict[str, float]]:

@@ -103,8 +103,8 @@ class BlockPool:
         """How many more tokens all of these can cache before blocks run out, at most `most`."""
         if self.slot_tokens is not None:
             return most
-        prompts = np.array([request.prompt for request in requests], dtype=np.int64)
-        contexts = np.array([request.context for request in requests], dtype=np.int64)
+        prompts = np.array([request.prompt for request in requests], dtype=np.float64)
+        contexts = np.array([request.context for request in requests], dtype=np.float64)
         held = np.array([self.held.get(request.id, 0) for request in requests], dtype=np.int64)
 
         def enough(steps: int) -> bool:
@@ -118,6 +118,6 @@ class BlockPool:
             low, high = (middle, high) if enough(middle) else (low, middle)
         return low
 
-    def _blocks_of(self, prompts: NDArray[np.int64], contexts: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _blocks_of(self, prompts: NDArray[np.float64], contexts: NDArray[np.float64]) -> NDArray[np.int64]:
         resident = np.asarray(self.policy.footprint(prompts, contexts).resident).astype(np.int64)
         return -(-resident // self.block_size)

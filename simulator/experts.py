@@ -41,12 +41,10 @@ class ExpertsBinder:
 
     @classmethod
     def of(cls, setup: Setup, stream: Stream) -> ExpertsBinder | None:
-        """The binder of a replica; None if its model has no experts, or its policy follows no routes."""
-        if setup.model.experts is None or setup.router is None:
+        """The binder of a replica; None if its model has no experts."""
+        if setup.experts is None or setup.router is None:
             return None
-        agent = setup.tables[1].experts.start(setup.scope, stream, setup.model, setup.spec)
-        if agent is None:
-            return None
+        agent = setup.experts.start(setup.scope, stream, setup.model, setup.spec)
         return cls(agent, setup.router, stream.child("routes"))
 
     @property
@@ -59,9 +57,7 @@ class ExpertsBinder:
         """Experts that had to be fetched."""
         return int(getattr(self.agent, "misses", 0))
 
-    def bind(
-        self, step: Step, decoding: Sequence[Request], chunks: Sequence[tuple[Request, int]], iterations: int
-    ) -> Step:
+    def bind(self, step: Step, decoding: Sequence[Request], chunks: Sequence[tuple[Request, int]], iterations: int) -> Step:
         """The step with the outcomes of its routes: arrays over the iterations of a run of decode steps."""
         self._routes = self._drawn(decoding, chunks, iterations)
         self._steps = iterations

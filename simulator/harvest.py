@@ -32,8 +32,9 @@ def harvest(simulation: Simulation) -> Result:
 
 def _meta(simulation: Simulation) -> dict[str, Any]:
     scenario = simulation.scenario
-    slo = {key: value for key, value in (("ttft_s", scenario.slo.ttft), ("tpot_s", scenario.slo.tpot), ("e2e_s", scenario.slo.e2e)) if value}
-    kept = {table.thin for table in scenario.workloads.values() if table.thin < 1.0}
+    slo = {
+        key: value for key, value in (("ttft_s", scenario.slo.ttft), ("tpot_s", scenario.slo.tpot), ("e2e_s", scenario.slo.e2e)) if value
+    }
     return {
         "name": scenario.name,
         "seed": scenario.seed,
@@ -42,7 +43,7 @@ def _meta(simulation: Simulation) -> dict[str, Any]:
         "window": (simulation.window[0], simulation.window[1]),
         "end_s": simulation.now,
         "slo": {name: slo for name, service in simulation.services.items() if slo and service.generates},
-        "thin": min(kept) if kept else None,
+        "thin": {name: table.thin for name, table in scenario.workloads.items() if table.thin < 1.0},
         "overload": scenario.overload,
         "clairvoyant": [],
         "topology": topology_of(simulation.machine.cluster, scenario),

@@ -171,9 +171,9 @@ class Execution:
         match op:
             case Alloc(pool=pool, amount=amount):
                 self.handles[node] = partial(self.scope.pool(pool).withdraw, ended)
-                self.scope.pool(pool).take(float(amount_of(amount, self.step)), ended)  # type: ignore[arg-type]
+                self.scope.pool(pool).take(float(amount_of(amount, self.step)), ended)
             case Free(pool=pool, amount=amount):
-                self.scope.pool(pool).give(float(amount_of(amount, self.step)))  # type: ignore[arg-type]
+                self.scope.pool(pool).give(float(amount_of(amount, self.step)))
                 ended()
             case Signal(flag=flag, count=count):
                 self.scope.flag(flag).raise_by(count)
@@ -329,6 +329,8 @@ class Execution:
                 elapsed = at - start[node]
                 in_fluid = max(0.0, elapsed - latency[node])
                 live.append((node, 1.0 - in_fluid / fluid if fluid > 0.0 else 1.0, max(0.0, latency[node] - elapsed)))
+        if self.open_main == 0:
+            self._finish_main()
         for node, left, latency_left in live:
             self._run(node, left, latency_left)
         for node, op in enumerate(self.strand.ops):
@@ -390,9 +392,7 @@ class PlanRunner:
 
         self._launch(strand, Step(), None, ended)
 
-    def _launch(
-        self, strand: Strand, step: Step, on_token: Callable[[], None] | None, on_end: Callable[[Execution], None]
-    ) -> None:
+    def _launch(self, strand: Strand, step: Step, on_token: Callable[[], None] | None, on_end: Callable[[Execution], None]) -> None:
         depth = max((lag for lagged in strand.lagged for _, lag in lagged), default=0)
         earlier = self._earlier.setdefault(strand, deque(maxlen=max(depth, 1)))
         execution = Execution(self.scope, strand, step, on_token, on_end)

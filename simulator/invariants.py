@@ -63,7 +63,9 @@ def _pools(simulation: Simulation) -> None:
             _require(fits, f"{replica.name}: {held} KV blocks held, {replica.kv.used} counted, of {replica.kv.capacity}", simulation)
     for resource in simulation.machine.resources.values():
         used = sum(activity.rate * amount for activity, amount in resource.activities.items())
-        _require(used <= resource.capacity * (1 + 1e-9), f"{resource.name} carries {used:g} of {resource.capacity:g} per second", simulation)
+        _require(
+            used <= resource.capacity * (1 + 1e-9), f"{resource.name} carries {used:g} of {resource.capacity:g} per second", simulation
+        )
 
 
 def _energy(simulation: Simulation) -> None:

@@ -114,7 +114,9 @@ class Lane:
         for job, tokens in batch.prefill:
             request = by_id.get(job) or self.replica.take(job, self)
             if tokens > request.prompt_left:
-                raise EngineRefusal(f"{self.replica.name}: batching asked for {tokens} prompt tokens of job {job}, {request.prompt_left} are left")
+                raise EngineRefusal(
+                    f"{self.replica.name}: batching asked for {tokens} prompt tokens of job {job}, {request.prompt_left} are left"
+                )
             chunks.append((request, tokens))
         if len(self.running) > self.max_sequences:
             raise EngineRefusal(f"{self.replica.name}: batching admitted {len(self.running)} jobs, the engine takes {self.max_sequences}")

@@ -96,8 +96,8 @@ class Machine:
         if demand.engine is not None and (sharers := len(self.engines[demand.engine].running)) > 1:
             seconds *= sharers
         if not usage and seconds <= 0.0:
-            for owner, joules in demand.joules.items():
-                self.ledger.account(owner, "dynamic").put(float(joules))
+            for owner, spent in demand.joules.items():
+                self.ledger.account(owner, "dynamic").put(float(spent))
             return None
         joules = {owner: float(amount) for owner, amount in demand.joules.items() if amount > 0.0}
         return Activity(usage, seconds, joules, done, left)

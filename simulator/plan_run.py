@@ -1,8 +1,8 @@
 """Run a plan or script on a cluster by itself: for learners, tests and what-if questions about one step.
 
-    trace = run_plan(plan, cluster, steps=3, pools={"window": 2})
-    trace.tokens        # when each step came to its token
-    trace.operations    # what ran where, from when to when
+trace = run_plan(plan, cluster, steps=3, pools={"window": 2})
+trace.tokens        # when each step came to its token
+trace.operations    # what ran where, from when to when
 """
 
 from __future__ import annotations
@@ -60,7 +60,11 @@ def start_program(scope: Scope, program: Plan | Program, on_token: Callable[[], 
     """What starts a step of the program in that scope; every step calls `on_token` at its token."""
     if isinstance(program, Program):
         script = program
-        return lambda step: ScriptRun(scope, script.step(step), step, on_token).begin() and None
+
+        def begin(step: Step) -> None:
+            ScriptRun(scope, script.step(step), step, on_token).begin()
+
+        return begin
     runner = PlanRunner(scope, compile_plan(program))
     return lambda step: runner.step(step, on_token)
 

@@ -172,7 +172,14 @@ class Controller:
     """Telemetry, policy and actuators of one domain. Implements `PowerView`."""
 
     def __init__(
-        self, machine: Machine, domain: Domain, table: PowerDomain, agent: PowerAgent, targets: Sequence[Target], stream: Stream, recorder: Recorder
+        self,
+        machine: Machine,
+        domain: Domain,
+        table: PowerDomain,
+        agent: PowerAgent,
+        targets: Sequence[Target],
+        stream: Stream,
+        recorder: Recorder,
     ) -> None:
         self.machine = machine
         self.domain = domain

@@ -30,7 +30,9 @@ def topology_of(cluster: Cluster, scenario: Scenario) -> Topology:
     nodes: list[NodeEntry] = []
     links: list[LinkEntry] = []
     for name, device in cluster.devices.items():
-        nodes.append({"name": name, "title": device.title, "kind": "device", "resources": [f"{name}.{engine}" for engine in device.engines]})
+        nodes.append(
+            {"name": name, "title": device.title, "kind": "device", "resources": [f"{name}.{engine}" for engine in device.engines]}
+        )
     for name in cluster.switches:
         kind = "client" if name in clients else "switch"
         nodes.append({"name": name, "title": name, "kind": kind, "resources": []})
@@ -48,7 +50,10 @@ def topology_of(cluster: Cluster, scenario: Scenario) -> Topology:
 def provenance_of(cluster: Cluster) -> list[ProvenanceEntry]:
     """Every figure of every device, storage and link kind in the cluster, with its origin."""
     kinds: dict[str, Device | Storage | Link] = {}
-    for spec in (*cluster.devices.values(), *(a.storage for a in cluster.attachments), *(c.link for c in cluster.connections)):
+    specs: list[Device | Storage | Link] = [*cluster.devices.values()]
+    specs += [attachment.storage for attachment in cluster.attachments]
+    specs += [connection.link for connection in cluster.connections]
+    for spec in specs:
         kinds.setdefault(spec.name, spec)
     return [entry for spec in kinds.values() for entry in _figures(spec)]
 

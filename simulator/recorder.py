@@ -54,9 +54,7 @@ class Recorder:
         context = sum(request.context for lane in replica.lanes for request in lane.running) + prefill + decoding * count
         blocks = replica.kv.used if replica.kv is not None else 0
         output = decoding * count + (step.emits - decoding)
-        self.add(
-            "steps", replica.name, start, float(ends[-1]), count, decoding, prefill, output, context, len(replica.waiting), blocks
-        )
+        self.add("steps", replica.name, start, float(ends[-1]), count, decoding, prefill, output, context, len(replica.waiting), blocks)
         if replica.machine.signals.stepped:
             replica.machine.signals.stepped(replica.name, start, float(ends[-1]), count)
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.hwmodels import Demand, Quantity
+from edgewright.hwmodels import Demand
 from edgewright.policies.compile import Strand, compile_plan
 from edgewright.policies.families import Placement, Program
-from edgewright.policies.plan import Delay, Load, Loop, Par, Plan, seq
+from edgewright.policies.plan import Plan
 from edgewright.policies.timeline import Timeline, conflicts, price_classes, timeline
-from edgewright.simulator.blocks import BlockPool
 from edgewright.simulator.assemble_memory import Capacity
+from edgewright.simulator.blocks import BlockPool
 from edgewright.simulator.engines import MemoryPool
 from edgewright.simulator.experts import ExpertsBinder
 from edgewright.simulator.interpreter import PlanRunner, Scope
 from edgewright.simulator.lane import Lane
 from edgewright.simulator.machine import Machine
 from edgewright.simulator.presets import EnginePreset
+from edgewright.simulator.program import program_of
 from edgewright.simulator.request import Request
 from edgewright.simulator.scripts import ScriptRun
 from edgewright.simulator.stretch import can_stretch
@@ -33,28 +33,7 @@ if TYPE_CHECKING:
     from edgewright.simulator.assemble import Setup
     from edgewright.simulator.recorder import Recorder
 
-__all__ = ["FetchedBytes", "HostSeconds", "Replica"]
-
-
-@dataclass(frozen=True, slots=True)
-class HostSeconds:
-    """Host time of a step: the preset's overheads per step and per sequence."""
-
-    per_step: float
-    per_sequence: float
-
-    def __call__(self, step: Step) -> float:
-        return self.per_step + self.per_sequence * (step.emits + step.items)
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedBytes:
-    """Bytes of KV cache that a decode step fetches from a device's storage."""
-
-    per_token: float
-
-    def __call__(self, step: Step) -> Quantity:
-        return step.outcomes.get("kv.fetched", 0.0) * self.per_token
+__all__ = ["Replica"]
 
 
 class Replica:
@@ -84,11 +63,13 @@ class Replica:
         self.kv = self._block_pool()
         self.placement: Placement = setup.placement
         self.waiting: deque[Request] = deque()
-        self.scope = Scope(machine, self.name, {name: MemoryPool(f"{self.name}.{name}", size) for name, size in setup.placement.pools.items()})
+        self.scope = Scope(
+            machine, self.name, {name: MemoryPool(f"{self.name}.{name}", size) for name, size in setup.placement.pools.items()}
+        )
         self.experts = ExpertsBinder.of(setup, stream.child("experts"))
         self.most_iterations = 64 if self.experts is not None else 1 << 30
         agent = self.experts.agent if self.experts is not None else None
-        self.program = _with_host(setup, agent if isinstance(agent, Program) else setup.placement.program)
+        self.program = program_of(setup, agent if isinstance(agent, Program) else setup.placement.program)
         self._runner: PlanRunner | None = None
         self.strand: Strand | None = None
         self._timelines: dict[int, Timeline] = {}
@@ -294,53 +275,3 @@ class Replica:
 
     def _parts(self, step: Step) -> list[Demand]:
         return [self.machine.cluster.compute(device, part(step)) for device, parts in self.placement.parts.items() for part in parts]
-
-
-def _with_host(setup: Setup, program: Plan | Program) -> Plan | Program:
-    """The program, with the engine's host time and what the KV policy fetches before each step."""
-    preset = setup.engine
-    before: list[Plan] = []
-    if preset.step_overhead or preset.sequence_overhead:
-        before.append(Delay(HostSeconds(preset.step_overhead, preset.sequence_overhead), name="host"))
-    before += [Load(device, FetchedBytes(per_token), name=f"fetch KV {device}") for device, per_token in _fetching(setup).items()]
-    if not before:
-        return program
-    if isinstance(program, Program):
-        return _ScriptAfter(program, seq(*before))
-    return _before(program, seq(*before))
-
-
-def _fetching(setup: Setup) -> dict[str, float]:
-    probe = setup.tables[0].kv.footprint(1 << 20, 1 << 20)
-    if not probe.fetched:
-        return {}
-    return {
-        device: per_token
-        for device, parts in setup.placement.parts.items()
-        if (per_token := sum(part.kv_bytes_per_token for part in parts)) > 0.0
-    }
-
-
-def _before(program: Plan, first: Plan) -> Plan:
-    """`first` before each step of the plan: before the strand that holds the token, if there are several."""
-    if not isinstance(program, Loop):
-        return seq(first, program)
-    if not (program.overlap and isinstance(program.body, Par)):
-        return replace(program, body=seq(first, program.body))
-    children = tuple(
-        seq(first, child) if strand.token is not None else child
-        for child, strand in zip(program.body.children, (compile_plan(child).strands[0] for child in program.body.children), strict=True)
-    )
-    return replace(program, body=Par(children))
-
-
-@dataclass(frozen=True, slots=True)
-class _ScriptAfter:
-    """A program whose every step runs a plan first."""
-
-    program: Program
-    first: Plan
-
-    def step(self, step: Step) -> Any:
-        yield self.first
-        yield from self.program.step(step)

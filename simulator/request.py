@@ -30,8 +30,8 @@ class Request:
 
     __slots__ = (
         "admitted_order",
-        "caller",
         "cached",
+        "caller",
         "computed",
         "context",
         "emits",
@@ -65,7 +65,7 @@ class Request:
         self.queued: float | None = None
         self.scheduled: float | None = None
         self.first_token: float | None = None
-        self.last_token = None if caller is None else caller.last_token
+        self.last_token: float | None = None if caller is None else caller.last_token
         self.finished: float | None = None
         self.cached = 0
         self.context = 0

@@ -106,11 +106,15 @@ class Service:
             request.end("completed", self.now)
 
 
-def child_request(parent: Request, service: str, number: int, overrides: Mapping[str, Any], finish: Callable[[Request], None], now: float) -> Request:
+def child_request(
+    parent: Request, service: str, number: int, overrides: Mapping[str, Any], finish: Callable[[Request], None], now: float
+) -> Request:
     """The request of a call: its caller's job, with what the call overrides (`policies.orchestration.calls`)."""
     unknown = set(overrides) - {"prompt", "output", "prefilled", "kv_from", "emits"}
     if unknown:
-        raise ValueError(f"a call to {service!r} overrides {', '.join(sorted(unknown))}; accepted are prompt, output, prefilled, kv_from, emits")
+        raise ValueError(
+            f"a call to {service!r} overrides {', '.join(sorted(unknown))}; accepted are prompt, output, prefilled, kv_from, emits"
+        )
     job = replace(
         parent.job,
         id=number,

@@ -34,7 +34,7 @@ __all__ = ["Simulation", "simulate"]
 def simulate(scenario: Scenario, progress: Callable[[float], None] | None = None) -> Result:
     """Run a scenario to its end.
 
-    `progress` is called now and then with the fraction of simulated time that has passed. Raises `ScenarioError` before the clock starts
+    `progress` is called now and then with the simulated time in seconds. Raises `ScenarioError` before the clock starts
     if the scenario cannot run, and `InvariantViolation` if the run breaks an invariant.
     """
     simulation = Simulation(scenario)
@@ -42,11 +42,9 @@ def simulate(scenario: Scenario, progress: Callable[[float], None] | None = None
     for part in range(1, 101):
         simulation.run_until(end * part / 100.0)
         if progress is not None:
-            progress(part / 100.0)
+            progress(simulation.now)
         if simulation.drained:
             break
-    if progress is not None:
-        progress(1.0)
     return simulation.result()
 
 
@@ -95,7 +93,9 @@ class Simulation:
         table = self.scenario.services[name]
         stream = self.stream.child(f"services.{name}")
         replicas = [replica for replica in self.replicas.values() if replica.service == name]
-        return Service(self, name, replicas, table.routing.start(name, stream), table.orchestration, Outcomes(table.outcomes, stream.child("outcomes")))
+        return Service(
+            self, name, replicas, table.routing.start(name, stream), table.orchestration, Outcomes(table.outcomes, stream.child("outcomes"))
+        )
 
     def _domains(self) -> dict[str, Domain]:
         """The scenario's domains, and `other` for the devices and links that are in none of them."""
@@ -119,7 +119,13 @@ class Simulation:
             stream = self.stream.child(f"power.{name}")
             domain = self.domains[name]
             found[name] = Controller(
-                self.machine, domain, table, table.policy.start(name, stream), [targets[d] for d in domain.all_devices()], stream, self.recorder
+                self.machine,
+                domain,
+                table,
+                table.policy.start(name, stream),
+                [targets[d] for d in domain.all_devices()],
+                stream,
+                self.recorder,
             )
         return found
 

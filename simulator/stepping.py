@@ -17,9 +17,7 @@ from edgewright.workloads import Attended, Step
 __all__ = ["decode_run", "fetched_tokens", "mixed_step", "step_at"]
 
 
-def mixed_step(
-    decoding: Sequence[Request], chunks: Sequence[tuple[Request, int]], windows: Sequence[int], policy: KvPolicy
-) -> Step:
+def mixed_step(decoding: Sequence[Request], chunks: Sequence[tuple[Request, int]], windows: Sequence[int], policy: KvPolicy) -> Step:
     """One step: the jobs that decode, and `(job, tokens)` chunks of prompts. Prefill attends to all that is cached."""
     past = [(request.context, tokens) for request, tokens in chunks if tokens]
     finishing = sum(1 for request, tokens in chunks if tokens and tokens == request.prompt_left)

@@ -122,8 +122,6 @@ class Stretch:
         """Give up the claims now; the current iteration goes on operation by operation."""
         now = self.machine.env.now
         whole = self.current(now)
-        self._version += 1
-        self.account(now)
         if whole == self.iterations:
             self._finish(whole, partial=False)
             return
@@ -143,8 +141,7 @@ class Stretch:
 
     def _finish(self, whole: int, partial: bool) -> None:
         self._version += 1
-        now = self.machine.env.now
-        self.account(now)
+        self._accounts.settle(self.machine.env.now, whole)
         for name in self.engines:
             self.machine.engines[name].claim = None
         for name in self.resources:
@@ -154,7 +151,7 @@ class Stretch:
 
     def account(self, now: float) -> None:
         """Bring the machine's accounts up to now."""
-        self._accounts.settle(now)
+        self._accounts.settle(now, self.current(now))
 
 
 class _Accounts:
@@ -181,10 +178,9 @@ class _Accounts:
         for key, total in sums.items():
             self.whole[key] = np.cumsum(np.broadcast_to(np.asarray(total, dtype=float), (count,)))
 
-    def settle(self, now: float) -> None:
-        """Put into the machine's accounts what came since the last settling."""
+    def settle(self, now: float, whole: int) -> None:
+        """Put into the machine's accounts what came since the last settling; `whole` iterations have ended."""
         stretch = self.stretch
-        whole = stretch.current(now)
         totals = {key: (float(sums[whole - 1]) if whole else 0.0) for key, sums in self.whole.items()}
         if whole < stretch.iterations:
             self._add_partial(totals, whole, now - stretch.began(whole))

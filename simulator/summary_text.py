@@ -41,7 +41,7 @@ def headline(run: Recorded) -> str:
     meta = run.meta
     start, stop = meta["window"]
     parts = [f"{meta['name']}, seed {meta['seed']}", f"measured {start:g} s to {stop:g} s of {meta['end_s']:g} s"]
-    parts += [] if meta["thin"] is None else [f"arrivals thinned to {meta['thin']:.4g}"]
+    parts += [f"{name} thinned to {kept:.4g} of its arrivals" for name, kept in meta["thin"].items()]
     parts += ["OVERLOAD RUN"] if meta["overload"] else []
     parts += [f"clairvoyant: {', '.join(meta['clairvoyant'])}"] if meta["clairvoyant"] else []
     return "; ".join(parts)

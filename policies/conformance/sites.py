@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgewright.hwmodels import Attachment, Bus, Cluster, Connection, Device, Engine, Link, Pool, Storage
+from edgewright.hwmodels.energy import with_envelope
 from edgewright.policies.views import ReplicaSpec
 from edgewright.workloads import Block, Format, Model, Step, from_config
 from edgewright.workloads.model_operators import Linear
@@ -29,7 +30,7 @@ def site(devices: int, *, weight_budget: float | None = None) -> ReplicaSpec:
 
 def _board(speed: float) -> Device:
     engine = Engine("cpu", "cpu", {"fp32": 1e10 * speed, "fp16": 2e10 * speed, "int8": 4e10 * speed}, "dram")
-    return Device(
+    board = Device(
         name="board",
         title="a board",
         kind="cpu_sbc",
@@ -39,6 +40,7 @@ def _board(speed: float) -> Device:
         idle_W=2.0,
         tdp_W=10.0,
     )
+    return with_envelope(board)
 
 
 def dense_model(layers: int = 3) -> Model:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from edgewright.hwmodels import Quantity
 from edgewright.policies.experts.keys import missing_key
 from edgewright.workloads import Part, Step
+from edgewright.workloads.moe import distinct_experts
 
 __all__ = ["CrossingBytes", "GatheredBytes", "MissingBytes"]
 
@@ -33,7 +34,7 @@ class MissingBytes:
     def __call__(self, step: Step) -> Quantity:
         missing = step.outcomes.get(missing_key(self.layer))
         if missing is None:
-            distinct = self.count * (1.0 - (1.0 - self.top_k / self.count) ** step.tokens)
+            distinct = distinct_experts(self.count, self.top_k, step.tokens)
             missing = distinct * max(0.0, 1.0 - self.slots / self.count)
         return missing * self.expert_bytes
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from edgewright.policies.views import ReplicaSpec
 from edgewright.workloads import Part
 
-__all__ = ["held_bytes", "overfull", "weight_budget"]
+__all__ = ["block_bytes", "held_bytes", "overfull", "weight_budget"]
 
 
 def weight_budget(replica: ReplicaSpec, device: str) -> float:
@@ -21,6 +21,19 @@ def weight_budget(replica: ReplicaSpec, device: str) -> float:
 def held_bytes(parts: Sequence[Part]) -> float:
     """Bytes of the weights of all these parts."""
     return float(sum(part.weight_bytes for part in parts))
+
+
+def block_bytes(part: Part) -> tuple[tuple[Part, float], ...]:
+    """The blocks of a part with the bytes that each adds; together they are the part's.
+
+    A head tied to the embedding table counts where the head is: in a cyclic order the table has just been read when the lookup comes.
+    """
+    blocks = part.split()
+    sizes = [block.weight_bytes for block in blocks]
+    shared = sum(sizes) - part.weight_bytes
+    if shared >= 1.0:
+        sizes[0] -= shared
+    return tuple(zip(blocks, sizes, strict=True))
 
 
 def overfull(parts: Mapping[str, Sequence[Part]], replica: ReplicaSpec) -> tuple[str, ...]:

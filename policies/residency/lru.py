@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from edgewright.policies.families import Placement
 from edgewright.policies.plan import Compute, Load, Op
 from edgewright.policies.registry import register
-from edgewright.policies.residency.budget import held_bytes, overfull, weight_budget
+from edgewright.policies.residency.budget import block_bytes, held_bytes, overfull, weight_budget
 from edgewright.policies.residency.rewrite import plan_of, rewrite_parts
 from edgewright.policies.views import ReplicaSpec
 from edgewright.workloads import Part
@@ -49,7 +49,7 @@ class Lru:
         def on_demand(compute: Compute, part: Part) -> list[Op]:
             if compute.device not in full:
                 return [compute]
-            return [op for block in part.split() for op in loaded(compute, block, self.storage)]
+            return [op for block, nbytes in block_bytes(part) for op in loaded(compute, block, nbytes, self.storage)]
 
         resident = {
             device: min(held_bytes(parts), weight_budget(replica, device) if device in full else held_bytes(parts))
@@ -58,10 +58,10 @@ class Lru:
         return replace(placement, program=rewrite_parts(plan, on_demand), resident=resident, reads=full)
 
 
-def loaded(compute: Compute, block: Part, storage: str | None) -> list[Op]:
-    """A read of the block's weights, then its compute; no read where there are none."""
+def loaded(compute: Compute, block: Part, nbytes: float, storage: str | None) -> list[Op]:
+    """A read of that many bytes, then the compute of the block; no read of nothing."""
     run = block_compute(compute, block)
-    return [Load(compute.device, block.weight_bytes, storage), run] if block.weight_bytes > 0.0 else [run]
+    return [Load(compute.device, nbytes, storage), run] if nbytes > 0.0 else [run]
 
 
 def block_compute(compute: Compute, block: Part) -> Compute:

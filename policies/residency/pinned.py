@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from edgewright.policies.families import Placement
 from edgewright.policies.plan import Compute, Op
 from edgewright.policies.registry import register
-from edgewright.policies.residency.budget import held_bytes, overfull, weight_budget
-from edgewright.policies.residency.lru import block_compute, loaded
+from edgewright.policies.residency.budget import block_bytes, held_bytes, overfull, weight_budget
+from edgewright.policies.residency.lru import loaded
 from edgewright.policies.residency.rewrite import plan_of, rewrite_parts
 from edgewright.policies.views import ReplicaSpec
 from edgewright.workloads import Part
@@ -47,7 +47,8 @@ class Pinned:
             if compute.device not in full:
                 return [compute]
             pinned = kept[compute.device][0]
-            return [op for block in part.split() for op in _piece(compute, block, block in pinned, self.storage)]
+            sizes = block_bytes(part)
+            return [op for block, nbytes in sizes for op in loaded(compute, block, 0.0 if block in pinned else nbytes, self.storage)]
 
         resident = {device: kept[device][1] if device in full else held_bytes(parts) for device, parts in placement.parts.items()}
         return replace(placement, program=rewrite_parts(plan, on_demand), resident=resident, reads=full)
@@ -65,14 +66,10 @@ def pinned_prefix(sizes: Sequence[float], budget: float) -> int:
 
 def _kept(parts: Sequence[Part], replica: ReplicaSpec, device: str) -> tuple[frozenset[Part], float]:
     """The blocks that stay on a device, and the bytes taken: theirs, and room for the largest other."""
-    blocks = [block for part in parts for block in part.split()]
-    sizes = [block.weight_bytes for block in blocks]
+    blocks = [sized for part in parts for sized in block_bytes(part)]
+    sizes = [nbytes for _, nbytes in blocks]
     try:
         count = pinned_prefix(sizes, weight_budget(replica, device))
     except ValueError as error:
         raise ValueError(f"{replica.name}, {device}: {error}") from None
-    return frozenset(blocks[:count]), sum(sizes[:count]) + max(sizes[count:], default=0.0)
-
-
-def _piece(compute: Compute, block: Part, pinned: bool, storage: str | None) -> list[Op]:
-    return [block_compute(compute, block)] if pinned else loaded(compute, block, storage)
+    return frozenset(block for block, _ in blocks[:count]), sum(sizes[:count]) + max(sizes[count:], default=0.0)

@@ -5,7 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from edgewright.hwmodels import Attachment, Bus, Cluster, Connection, Device, Engine, Link, Pool, Storage, Unreachable, Work, price
+from edgewright.hwmodels import Attachment, Bus, Cluster, Connection, Device, Engine, Link, Pool, Storage, Unreachable, Work, catalog, price
+from edgewright.hwmodels.energy import with_envelope
 
 LAN = Link("lan", "LAN", 1e8, 1e-4, mtu=1500, joules_per_byte=1e-9)
 FAST = Link("fast", "Fast", 1e9, 1e-5, efficiency=0.8, per_message=2e-5)
@@ -16,7 +17,8 @@ DISK = Storage("disk", "Disk", 4e8, 1e8, 1e-4, random_read=1e8, active_W=2.0)
 
 def node(**changes: float) -> Device:
     engines = {"gpu": Engine("gpu", "gpu", {"fp16": 1e12}, "dram"), "cpu": Engine("cpu", "cpu", {"fp32": 1e11}, "dram")}
-    return Device("n", "N", "x", engines, {"dram": Bus("dram", 5e10)}, {"ram": Pool("ram", 8e9, "dram")}, 1, 10, **changes)
+    memory = ({"dram": Bus("dram", 5e10)}, {"ram": Pool("ram", 8e9, "dram")})
+    return with_envelope(Device("n", "N", "x", engines, *memory, 1, 10, **changes))
 
 
 def pair(link: Link, **changes: float) -> Cluster:
@@ -159,6 +161,14 @@ def test_storage_channels() -> None:
     assert write.joules == {"a.sd": pytest.approx(2.0)}
     assert cluster.load("a", 0.0).latency == 0.0
     assert list(cluster.load("a", np.array([0.0, 8.0])).latency) == [0.0, 1e-4]
+
+
+def test_a_load_goes_straight_to_a_cards_own_memory() -> None:
+    card = catalog.device("rtx4090")
+    assert (card.main_pool.bus, catalog.facts("rtx4090").host_link) == ("vram", "pcie_gen4_x16")
+    cluster = Cluster({"card": card}, attachments=(Attachment("ssd", "card", DISK),))
+    assert cluster.load("card", 4e8).usage == {"card.ssd.read": 4e8, "card.vram": 4e8}  # the host link has no part in it
+    assert cluster.store("card", 1e8).usage == {"card.ssd.write": 1e8, "card.vram": 1e8}
 
 
 def test_bad_questions_are_refused() -> None:

@@ -1,8 +1,24 @@
 """Power of a board of 2 W idle and 12 W at the most."""
 
+from dataclasses import replace
+
 import pytest
 
-from edgewright.hwmodels import Bus, Device, Draw, Engine, Pool, clock_floor, clock_for_watts, engine_static_W, peak_W
+from edgewright.hwmodels import (
+    Bus,
+    Device,
+    Draw,
+    Engine,
+    Pool,
+    UnknownFigure,
+    Work,
+    catalog,
+    clock_floor,
+    clock_for_watts,
+    engine_static_W,
+    peak_W,
+    price,
+)
 from edgewright.hwmodels.energy import idle_draw, peak_draw, reach, settable_clocks, voltage, with_envelope
 
 
@@ -47,6 +63,48 @@ def test_a_cache_byte_costs_a_tenth_of_a_bus_byte() -> None:
 def test_given_figures_stay() -> None:
     engine = with_envelope(board(static_W=1.0, joules_per_flop={"fp16": 1e-12}, joules_per_byte=2e-12)).main_engine
     assert (engine.static_W, engine.joules_per_flop["fp16"], engine.joules_per_byte) == (1.0, 1e-12, 2e-12)
+    assert engine.joules_per_flop["fp32"] == pytest.approx(3.5 / (0.7 * 1e12))  # missing: its share of 10 W
+
+
+def test_given_zeros_stay() -> None:
+    free = {"static_W": 0.0, "joules_per_flop": {"fp16": 0.0, "fp32": 0.0}, "joules_per_byte": 0.0, "joules_per_cache_byte": 0.0}
+    device = board(**free, cache_bandwidth=1e12)
+    assert with_envelope(device) == device
+    assert peak_W(device) == device.idle_W
+
+
+@pytest.mark.parametrize("figure", ["static_W", "joules_per_flop", "joules_per_byte", "joules_per_cache_byte"])
+def test_no_peak_without_its_figures(figure: str) -> None:
+    whole = with_envelope(board(cache_bandwidth=1e12))
+    unknown = replace(whole.main_engine, **{figure: {} if figure == "joules_per_flop" else None})  # type: ignore[arg-type]
+    with pytest.raises(UnknownFigure, match=f"{figure}.* of engine 'gpu' is unknown"):
+        peak_W(replace(whole, engines={"gpu": unknown}))
+    if figure == "static_W":
+        with pytest.raises(UnknownFigure, match="static_W"):
+            engine_static_W(unknown)
+
+
+def test_engines_fill_their_bus_together_the_dearest_bytes_first() -> None:
+    free = {"joules_per_flop": {"fp32": 0.0, "fp16": 0.0}, "static_W": 0.0}
+    gpu = board(**free, joules_per_byte=1e-11).main_engine  # reaches 0.85 of 100 GB/s
+    cpu = Engine("cpu", "cpu", {"fp32": 1.0}, "dram", static_W=0.0, joules_per_flop={"fp32": 0.0}, joules_per_byte=3e-11)  # 0.75
+    two = replace(board(), engines={"gpu": gpu, "cpu": cpu})
+    assert peak_draw(two).dram == pytest.approx(100e9 * (0.75 * 3e-11 + 0.25 * 1e-11))
+    assert peak_draw(replace(two, engines={"gpu": gpu})).dram == pytest.approx(100e9 * 0.85 * 1e-11)
+    apart = replace(two, engines={"gpu": gpu, "cpu": replace(cpu, bus="sram")}, buses=dict(two.buses) | {"sram": Bus("sram", 1e9)})
+    assert peak_draw(apart).dram == pytest.approx(100e9 * 0.85 * 1e-11 + 1e9 * 0.75 * 3e-11)
+
+
+def test_two_engines_that_stream_at_once_stay_within_the_peak() -> None:
+    device = catalog.device("apple_m2_ultra_gpu60")
+    copy, bus = Work.of("copy", "fp32", 0.0, activations=1e12), device.buses["dram"].bandwidth
+    costs = {name: price(copy, device, name) for name in device.engines}
+    wanted = {name: cost.bus_bytes / cost.seconds for name, cost in costs.items()}
+    cpu = wanted["cpu"] / bus  # the GPU gets what it leaves
+    gpu = min(wanted["gpu"] / bus, 1.0 - cpu)
+    assert cpu + gpu == pytest.approx(1.0, rel=1e-4)
+    watts = bus * (cpu * device.engines["cpu"].joules_per_byte + gpu * device.engines["gpu"].joules_per_byte)
+    assert watts <= peak_draw(device).dram
 
 
 def test_engines_divide_the_envelope() -> None:

@@ -1,10 +1,13 @@
 """The roofline on engines whose arithmetic fits in the head."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from edgewright.hwmodels import Bus, Device, Efficiency, Engine, Pool, Work, price
+from edgewright.hwmodels import Bus, Device, Efficiency, Engine, Pool, UnknownFigure, Work, price
 from edgewright.hwmodels.efficiency import DEFAULTS, default_efficiency
+from edgewright.hwmodels.energy import with_envelope
 from edgewright.hwmodels.roofline import FALLBACKS, peak_of
 from edgewright.hwmodels.work import KERNELS
 
@@ -15,7 +18,8 @@ def board(**changes: object) -> Device:
     """10 TFLOP/s fp16 and 100 GB/s; reaches half of the one and 80 % of the other."""
     figures = {"kind": "gpu", "peaks": {"fp32": 1e12, "fp16": 10e12}, "bus": "dram", "efficiency": FLAT, "launch_overhead": 1e-5}
     engine = Engine(name="gpu", **(figures | changes))
-    return Device("b", "B", "gpu_integrated", {"gpu": engine}, {"dram": Bus("dram", 100e9)}, {"ram": Pool("ram", 8e9, "dram")}, 5, 30)
+    memory = ({"dram": Bus("dram", 100e9)}, {"ram": Pool("ram", 8e9, "dram")})
+    return with_envelope(Device("b", "B", "gpu_integrated", {"gpu": engine}, *memory, 5, 30))
 
 
 def test_memory_bound() -> None:
@@ -148,6 +152,31 @@ def test_arrays_price_elementwise() -> None:
 
 def test_nothing_costs_nothing() -> None:
     assert price(Work(), board()).seconds == 0.0
+
+
+STATED = {"joules_per_flop": {"fp16": 1e-12}, "joules_per_byte": 1e-10, "joules_per_cache_byte": 1e-11, "cache_bandwidth": 1e12}
+
+
+@pytest.mark.parametrize(
+    ("unknown", "figure"),
+    [
+        ({"joules_per_flop": {"fp32": 1e-12}}, "joules_per_flop.fp16"),
+        ({"joules_per_byte": None}, "joules_per_byte"),
+        ({"joules_per_cache_byte": None}, "joules_per_cache_byte"),
+    ],
+)
+def test_energy_that_nobody_stated_is_not_zero(unknown: dict[str, object], figure: str) -> None:
+    device = board()
+    bare = Engine(name="gpu", kind="gpu", peaks={"fp16": 1e13}, bus="dram", **(STATED | unknown))  # type: ignore[arg-type]
+    with pytest.raises(UnknownFigure, match=f"^{figure} of engine 'gpu' is unknown: state it, or derive it with"):
+        price(Work.of("gemm", "fp16", 1.0), replace(device, engines={"gpu": bare}))
+    known = with_envelope(replace(device, engines={"gpu": bare}))
+    assert price(Work.of("gemm", "fp16", 1.0, weights=1.0), known).total_joules > 0
+
+
+def test_zeros_that_are_stated_are_zeros() -> None:
+    free = {"joules_per_flop": {"fp16": 0.0, "fp32": 0.0}, "joules_per_byte": 0.0, "joules_per_cache_byte": 0.0, "cache_bandwidth": 1e12}
+    assert price(Work.of("gemm", "fp16", 1e9, weights=1e6), board(**free)).total_joules == 0.0
 
 
 def test_every_kind_knows_every_kernel_class() -> None:

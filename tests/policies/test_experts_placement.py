@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edgewright.hwmodels import Cluster, Connection
 from edgewright.hwmodels.ideal import ideal_device, ideal_link
 from edgewright.policies.compile import compile_plan
-from edgewright.policies.experts import Affinity, Popularity, Resident, RoundRobin
+from edgewright.policies.experts import Affinity, Popularity, Prefetch, Resident, RoundRobin, profiled
 from edgewright.policies.experts.crossing import crossings, exact_table, swept_table, transition_counts
 from edgewright.policies.experts.layout import Layout, quotas
 from edgewright.policies.experts.parallel import ParallelAgent
@@ -293,6 +293,15 @@ def test_placements_by_profile_need_one(policy):
     """Neither guesses."""
     with pytest.raises(ValueError, match="accepted is `profile:`, a routing process"):
         arranged(policy, moe(), spec())
+
+
+def test_a_service_lends_its_router_to_policies_that_need_a_profile():
+    """Not to one that has its own, nor to those that do without."""
+    own, other = profile(skew=2.0), profile()
+    assert profiled(Affinity(), other).profile == other
+    assert profiled(Popularity(profile=own), other).profile == own
+    assert profiled(Prefetch(), other) == Prefetch()
+    assert profiled(RoundRobin(), other) == RoundRobin()
 
 
 def test_a_profile_of_another_model_is_refused():

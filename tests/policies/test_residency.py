@@ -15,7 +15,7 @@ from edgewright.policies.residency.pinned import pinned_prefix
 from edgewright.policies.timeline import makespan
 from edgewright.policies.views import ReplicaSpec
 from edgewright.simulator.plan_run import run_plan
-from edgewright.workloads import Block, Format, Model, Part, Step
+from edgewright.workloads import Block, Format, Model, Part, Step, zoo
 from edgewright.workloads.model_operators import Linear
 
 BYTE = Format("byte", 8.0, 8.0, 8.0, "fp32", "fp32", vector_bits=8.0)
@@ -130,6 +130,16 @@ def test_stages_keep_their_order_when_they_read():
     assert [prev.name for prev in first.after] == ["stage0"]
     assert (second.name, second.after) == ("stage0", ())
     assert compile_plan(plan).strands[0].lagged
+
+
+def test_a_tied_embedding_table_is_read_once_per_pass():
+    """Llama-3.2-1B: what is read in a pass is what the model weighs, the head's matrix being the embedding table."""
+    model, replica = zoo.model("llama-3.2-1b"), spec(1.0)
+    plan = Lru().arrange(Single().plan(model, replica), replica).program
+    assert sum(loads(plan)) == pytest.approx(model.weight_bytes(BYTE), rel=1e-12)
+    assert model.tied
+    assert blocks_of(plan)[0] == (0, 1)
+    assert isinstance(plan.children[0].children[0], Compute)
 
 
 # -- pinned --------------------------------------------------------------------------------------------------------------------------

@@ -217,7 +217,7 @@ def _meta(seed):
         "window": (50.0, 350.0),
         "end_s": END,
         "slo": {"chat": {"ttft_s": 2.0, "tpot_s": 0.05}},
-        "thin": 0.31,
+        "thin": {"chat": 0.31},
         "overload": False,
         "clairvoyant": [],
         "topology": {"nodes": nodes, "links": links},

@@ -12,7 +12,11 @@ from edgewright.workloads import Step
 CLUSTER = Cluster(
     {"a": ideal_device(10.0), "b": ideal_device(10.0), "c": ideal_device(10.0)},
     (),
-    (Connection("ab", ("a", "b"), ideal_link(10.0)), Connection("bc", ("b", "c"), ideal_link(10.0)), Connection("ca", ("c", "a"), ideal_link(10.0))),
+    (
+        Connection("ab", ("a", "b"), ideal_link(10.0)),
+        Connection("bc", ("b", "c"), ideal_link(10.0)),
+        Connection("ca", ("c", "a"), ideal_link(10.0)),
+    ),
 )
 """Stages a, b, c; the token returns over a link of its own."""
 

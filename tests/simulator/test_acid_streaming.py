@@ -26,7 +26,9 @@ def cluster(read: float) -> Cluster:
 def plan(window: bool = True):
     """Per block: read 10 B, compute 10 FLOP (1 s), all-reduce 10 B (star: 1 s there, 1 s back = 2 s)."""
     work = Work.of("gemm", "fp32", 10.0)
-    loaders = [seq(*(seq(Alloc(f"window.{d}", 1), Load(d, 10.0, name=f"load {d} {b}"), Signal(f"ready.{d}")) for b in BLOCKS)) for d in "ab"]
+    loaders = [
+        seq(*(seq(Alloc(f"window.{d}", 1), Load(d, 10.0, name=f"load {d} {b}"), Signal(f"ready.{d}")) for b in BLOCKS)) for d in "ab"
+    ]
     steps = [
         seq(
             par(*(seq(Wait(f"ready.{d}"), Compute(d, work, name=f"compute {d} {b}")) for d in "ab")),

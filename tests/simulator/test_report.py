@@ -60,7 +60,7 @@ def test_it_shows_figures_provenance_and_scenario(html):
         "a data sheet",
         "unknown s",
         "spec: jetson_agx_orin_64gb",
-        "arrivals thinned to 0.31",
+        "chat thinned to 0.31 of its arrivals",
     ):
         assert said in text
 

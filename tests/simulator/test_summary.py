@@ -224,7 +224,7 @@ def test_the_text_has_every_section(made_up):
         "Replicas",
     )
     assert [title for title in titles if f"\n{title}" not in text] == []
-    assert "arrivals thinned to 0.31" in text
+    assert "chat thinned to 0.31 of its arrivals" in text
     assert "0.90 × 59.6 GiB − weights 4.6 GiB" in text
     assert "Note: operations are those of the first 0.4 s" in text
 
