@@ -150,10 +150,11 @@ def _progress(scenario: Scenario, quiet: bool) -> Iterator[Callable[[float], Non
         return
     from tqdm import tqdm
 
-    with tqdm(total=round(scenario.run.stop), unit="s", desc="simulated", file=sys.stderr, leave=False) as bar:
+    total = round(scenario.run.stop)
+    with tqdm(total=total, unit="s", desc="simulated", file=sys.stderr, leave=False) as bar:
 
         def advance(now: float) -> None:
-            bar.update(min(round(now), bar.total) - bar.n)
+            bar.update(min(round(now), total) - bar.n)
 
         yield advance
 

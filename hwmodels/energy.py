@@ -8,8 +8,8 @@ at `clock_min`; energy per operation goes with V squared, static power with f V 
 
 Where nothing better is known, `with_envelope` derives the dynamic and static figures of a device from its power limit, an *assumption*:
 with every engine at the most that its kernels reach (`reach`) and every bus filled as far as its engines' kernels together reach, idle +
-static + dynamic = `tdp_W`; of `tdp_W - idle_W`, 35 % is
-static, 35 % arithmetic, and 30 % moving bytes, a byte from the cache costing a tenth of one from memory (Horowitz, ISSCC 2014).
+static + dynamic = `tdp_W`; of `tdp_W - idle_W`, 35 % is static, 35 % arithmetic, and 30 % moving bytes, a byte from the cache costing a
+tenth of one from memory (Horowitz, ISSCC 2014).
 A format's energy per operation is inverse to its peak. The engines of a device divide the static and arithmetic parts as GPU 6, CPU 2,
 other 1.
 

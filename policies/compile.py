@@ -213,7 +213,7 @@ class _Flattener:
             first = len(self.ops)
             found = self.emit(child, entry)
             branches.append(tuple(range(first, len(self.ops))))
-            exits.append(found if branches[-1] else (self.add(Barrier(), entry),))
+            exits.append((self.add(Barrier(), entry),) if found == entry else found)
         return (self.add(RaceEnd(branches=tuple(branches), exits=tuple(exits)), ()),)
 
     def _detach(self, plan: Detach, entry: tuple[int, ...]) -> tuple[int, ...]:

@@ -17,6 +17,10 @@ from edgewright.simulator.request import Request
 __all__ = ["BlockPool"]
 
 
+def _session_of(request: Request) -> tuple[str, int]:
+    return request.job.source, -1 if request.session is None else request.session
+
+
 class BlockPool:
     """Blocks of a replica's KV cache.
 
@@ -76,23 +80,36 @@ class BlockPool:
         blocks = self.held.pop(request.id, 0)
         self.used -= blocks
         if retain and request.session is not None:
-            self._sessions[request.job.source, request.session] = (request.context, blocks)
+            self._forget(_session_of(request))
+            self._sessions[_session_of(request)] = (request.context, blocks)
             self.retained += blocks
 
-    def recall(self, request: Request) -> int:
-        """Tokens of the request's history that are still cached; they are its own from now on."""
-        key = (request.job.source, request.session if request.session is not None else -1)
-        found = self._sessions.pop(key, None)
-        if found is None:
-            return 0
-        self.retained -= found[1]
-        return min(found[0], request.job.history, request.prompt - 1)
+    def remembered(self, request: Request) -> int:
+        """Tokens of the request's history that are cached now; its last prompt token is computed in any case."""
+        found = self._sessions.get(_session_of(request))
+        return 0 if found is None else min(found[0], request.job.history, request.prompt - 1)
+
+    def recall(self, request: Request) -> None:
+        """The blocks that the request's session left behind are its own from now on."""
+        found = self._sessions.pop(_session_of(request), None)
+        if found is not None:
+            self.retained -= found[1]
+            self.used += found[1]
+            self.held[request.id] = self.held.get(request.id, 0) + found[1]
+
+    def _forget(self, session: tuple[str, int]) -> None:
+        found = self._sessions.pop(session, None)
+        if found is not None:
+            self.retained -= found[1]
 
     def _evict(self) -> None:
         while self.used + self.retained > self.capacity:
-            _, (_, blocks) = self._sessions.popitem(last=False)
-            self.retained -= blocks
+            self._forget(next(iter(self._sessions)))
             self.evictions += 1
+
+    def overflows(self, request: Request) -> bool:
+        """Whether the request's slot has no room for one token more."""
+        return self.slot_tokens is not None and request.context + 1 > self.slot_tokens
 
     def short_by(self, requests: Sequence[Request]) -> int:
         """Blocks missing for every one of these to cache one token more (<= 0: enough)."""
@@ -100,19 +117,22 @@ class BlockPool:
         return grown - self.free
 
     def steps_until_full(self, requests: Sequence[Request], most: int) -> int:
-        """How many more tokens all of these can cache before blocks run out, at most `most`."""
+        """How many more tokens all of these can cache, at most `most`, before blocks run out or a session must be evicted.
+
+        The first may evict: what it costs is known when it begins.
+        """
         if self.slot_tokens is not None:
-            return most
+            return min(most, *(self.slot_tokens - request.context for request in requests))
         prompts = np.array([request.prompt for request in requests], dtype=np.float64)
         contexts = np.array([request.context for request in requests], dtype=np.float64)
         held = np.array([self.held.get(request.id, 0) for request in requests], dtype=np.int64)
 
         def enough(steps: int) -> bool:
-            return int(np.maximum(self._blocks_of(prompts, contexts + steps) - held, 0).sum()) <= self.free
+            return int(np.maximum(self._blocks_of(prompts, contexts + steps) - held, 0).sum()) <= self.free - self.retained
 
         if enough(most):
             return most
-        low, high = 0, most
+        low, high = 1, max(most, 2)
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if enough(middle) else (low, middle)

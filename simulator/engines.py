@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edgewright.hwmodels import Engine
+from edgewright.hwmodels import Engine, engine_static_W
 
 if TYPE_CHECKING:
     from edgewright.simulator.energy import Account
@@ -25,17 +25,16 @@ class EngineQueue:
         busy_s: seconds with something running, settled up to `since`.
     """
 
-    __slots__ = ("awake", "busy_s", "claim", "name", "running", "since", "spec", "static", "static_W", "waiting")
+    __slots__ = ("busy_s", "claim", "name", "running", "since", "spec", "static", "static_W", "waiting")
 
     def __init__(self, name: str, spec: Engine, static: Account) -> None:
         self.name = name
         self.spec = spec
         self.static = static
-        self.static_W = spec.static_W
+        self.static_W = engine_static_W(spec)
         self.running: list[Operation] = []
         self.waiting: deque[Operation] = deque()
         self.claim: Callable[[], None] | None = None
-        self.awake = True
         self.busy_s = 0.0
         self.since = 0.0
 
@@ -46,7 +45,7 @@ class EngineQueue:
 
     def submit(self, operation: Operation) -> None:
         """Run the operation now, or when its turn comes."""
-        if self.awake and (self.spec.shared or not self.running):
+        if self.spec.shared or not self.running:
             self._start(operation)
         else:
             self.waiting.append(operation)
@@ -66,7 +65,7 @@ class EngineQueue:
 
     def serve(self) -> None:
         """Start what can start."""
-        while self.waiting and self.awake and (self.spec.shared or not self.running):
+        while self.waiting and (self.spec.shared or not self.running):
             self._start(self.waiting.popleft())
 
     def settle(self, now: float) -> None:
@@ -125,7 +124,7 @@ class MemoryPool:
 
     def give(self, amount: float) -> None:
         """Give `amount` back."""
-        if amount > self.level * (1.0 + 1e-12):
+        if amount > self.level + 1e-9 * self.peak:
             raise PoolOverflow(f"pool {self.name}: {amount:g} given back, {self.level:g} was taken")
         self.level = max(0.0, self.level - amount)
         self._grant()

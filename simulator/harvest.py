@@ -81,7 +81,7 @@ def _resources(simulation: Simulation) -> dict[str, list[Any]]:
         engine = machine.engines.get(name)
         kind = "engine" if engine else "bus" if name in buses else "storage" if name.rsplit(".", 1)[0] in stores else "link"
         busy = engine.busy_s if engine else machine.resources[name].busy_s
-        row = (name, kind, capacity, amount, busy, min(1.0, amount / (capacity * length)))
+        row = (name, kind, capacity, amount, busy, amount / (capacity * length))
         for column, cell in zip(table.values(), row, strict=True):
             column.append(cell)
     return table

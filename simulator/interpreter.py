@@ -7,7 +7,7 @@ through a `Scope`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -75,6 +75,7 @@ class Execution:
         step: what its amounts are bound to.
         on_token: called once, when the `token` mark (or all that is not detached) has ended.
         on_end: called once, when all that is not detached has ended; what is detached may still run.
+        reveal: `(name) -> value` of an outcome of this iteration; the scope's if not given.
         revealed: outcomes by name, as operations that reveal them end.
         started: simulated time of `begin`.
     """
@@ -86,12 +87,14 @@ class Execution:
         step: Step,
         on_token: Callable[[], None] | None = None,
         on_end: Callable[[Execution], None] | None = None,
+        reveal: Callable[[str], Any] | None = None,
     ) -> None:
         self.scope = scope
         self.strand = strand
         self.step = step
         self.on_token = on_token
         self.on_end = on_end
+        self.reveal = reveal if reveal is not None else scope.reveal
         self.revealed: dict[str, Any] = {}
         self.results: dict[int, Any] = {}
         self.started = scope.machine.env.now
@@ -114,20 +117,21 @@ class Execution:
 
     # -- life --------------------------------------------------------------------------------------------------------------------------
 
-    def begin(self, earlier: deque[Execution] | None = None) -> Execution:
+    def begin(self, earlier: Sequence[Execution] = ()) -> Execution:
         """Start; `earlier` are the strand's previous iterations, latest last, for operations that lag behind them."""
         for name, nodes in self.strand.groups.items():
             self.scope.groups[name] = (self, nodes)
         for node, lagged in enumerate(self.strand.lagged):
             for other, lag in lagged:
-                if earlier is not None and lag <= len(earlier):
+                if lag <= len(earlier):
                     self._follow(earlier[-lag], other, node)
         for node, op in enumerate(self.strand.ops):
             if self.pending[node] == 0 and not isinstance(op, RaceEnd):
                 self._ready.append(node)
-        if not self.strand.ops:
-            self._finish_main()
+        nothing_awaited = self.open_main == 0
         self._drain()
+        if nothing_awaited:
+            self._finish_main()
         return self
 
     def _follow(self, execution: Execution, other: int, node: int) -> None:
@@ -257,8 +261,8 @@ class Execution:
         self.state[node] = ENDED
         self.handles.pop(node, None)
         op = self.strand.ops[node]
-        if op.reveals is not None and self.scope.reveal is not None:
-            self.revealed[op.reveals] = self.scope.reveal(op.reveals)
+        if op.reveals is not None and self.reveal is not None:
+            self.revealed[op.reveals] = self.reveal(op.reveals)
         for follower in self.strand.succs[node]:
             self._release(follower)
         self._close(node)
@@ -297,11 +301,15 @@ class Execution:
             self.on_end(self)
 
     def cancel(self, nodes: tuple[int, ...]) -> None:
-        """Cancel those of the nodes that have not ended; their moved bytes stay in the accounts."""
-        for node in nodes:
-            if self.state[node] >= ENDED:
-                continue
+        """Cancel those of the nodes that have not ended; what waits for them waits no longer.
+
+        Bytes moved stay in the accounts; what the nodes took of pools and had not given back is given back.
+        """
+        open_nodes = [node for node in nodes if self.state[node] < ENDED]
+        taken = self._taken(nodes) if open_nodes else {}
+        for node in open_nodes:
             self.state[node] = CANCELLED
+        for node in open_nodes:
             handle = self.handles.pop(node, None)
             if isinstance(handle, Operation):
                 fraction = handle.cancel()
@@ -310,6 +318,21 @@ class Execution:
             elif handle is not None:
                 handle()
             self._close(node)
+        for node in open_nodes:
+            for follower in self.strand.succs[node]:
+                self._release(follower)
+        for pool, amount in taken.items():
+            self.scope.pool(pool).give(amount)
+
+    def _taken(self, nodes: tuple[int, ...]) -> dict[str, float]:
+        """What those of the nodes that have ended took of each pool and did not give back."""
+        taken: dict[str, float] = {}
+        for node in nodes:
+            op = self.strand.ops[node]
+            if self.state[node] == ENDED and isinstance(op, Alloc | Free):
+                amount = float(amount_of(op.amount, self.step))
+                taken[op.pool] = taken.get(op.pool, 0.0) + (amount if isinstance(op, Alloc) else -amount)
+        return {pool: amount for pool, amount in taken.items() if amount > 0.0}
 
     # -- resuming a stretch ----------------------------------------------------------------------------------------------------------
 
@@ -373,8 +396,13 @@ class PlanRunner:
             self._queued.setdefault(strand, deque()).append((step, one_token))
             self._next(strand)
 
+    def resumed(self, strand: Strand, step: Step, on_token: Callable[[], None]) -> Execution:
+        """An iteration that a stretch hands over in the middle: the strand is busy until it has ended."""
+        self._busy[strand] = True
+        return Execution(self.scope, strand, step, on_token, self._idle)
+
     def _next(self, strand: Strand) -> None:
-        queued = self._queued[strand]
+        queued = self._queued.get(strand)
         if queued and (any(strand.lagged) or not self._busy.get(strand)):
             step, on_token = queued.popleft()
             self._busy[strand] = True
@@ -394,7 +422,8 @@ class PlanRunner:
 
     def _launch(self, strand: Strand, step: Step, on_token: Callable[[], None] | None, on_end: Callable[[Execution], None]) -> None:
         depth = max((lag for lagged in strand.lagged for _, lag in lagged), default=0)
-        earlier = self._earlier.setdefault(strand, deque(maxlen=max(depth, 1)))
+        recent = self._earlier.setdefault(strand, deque(maxlen=max(depth, 1)))
         execution = Execution(self.scope, strand, step, on_token, on_end)
+        earlier = tuple(recent)
+        recent.append(execution)
         execution.begin(earlier)
-        earlier.append(execution)

@@ -32,28 +32,32 @@ def _require(holds: bool, what: str, simulation: Simulation) -> None:
 
 def _jobs(simulation: Simulation) -> None:
     """Jobs in = completed + rejected + failed + in flight; and those in flight are where they say."""
-    by_status = Counter(request.status for request in simulation.recorder.requests)
+    requests = simulation.recorder.requests
+    by_status = Counter(request.status for request in requests)
     known = ("completed", "rejected", "failed", "in_flight")
-    total = len(simulation.recorder.requests)
-    _require(sum(by_status[status] for status in known) == total, f"{total} jobs came in, but {dict(by_status)}", simulation)
+    _require(sum(by_status[each] for each in known) == len(requests), f"{len(requests)} jobs came in, but {dict(by_status)}", simulation)
+    queued = Counter(request.replica for request in requests if request.status == "in_flight" and request.queued is not None)
     for replica in simulation.replicas.values():
-        here = len(replica.waiting) + replica.running
-        arrived = sum(
-            1 for r in simulation.recorder.requests if r.replica == replica.name and r.queued is not None and r.status == "in_flight"
-        )
-        _require(here == arrived, f"{replica.name} holds {here} jobs, but {arrived} are in flight there", simulation)
+        here = replica.queued + replica.running
+        found = f"{replica.name} holds {here} jobs, but {queued[replica.name]} are in flight there"
+        _require(here == queued[replica.name], found, simulation)
 
 
 def _bytes(simulation: Simulation) -> None:
-    """Bytes sent = received + cancelled."""
+    """Bytes sent = received + cancelled on every link; and what operations say they moved is the integral of the rates."""
     for name, traffic in simulation.machine.traffic.items():
         accounted = traffic.received + traffic.cancelled
         same = isclose(traffic.sent, accounted, rel_tol=1e-9, abs_tol=1e-3)
         _require(same, f"link {name} sent {traffic.sent:g} B, but {accounted:g} B were received or cancelled", simulation)
+    for name, resource in simulation.machine.resources.items():
+        live = sum((activity.first - activity.left_at(simulation.now)) * amount for activity, amount in resource.activities.items())
+        said = resource.accounted + live
+        same = isclose(resource.moved, said, rel_tol=1e-6, abs_tol=1e-6 * resource.capacity)
+        _require(same, f"{name} moved {resource.moved:g}, but operations account for {said:g}", simulation)
 
 
 def _pools(simulation: Simulation) -> None:
-    """No pool above its capacity."""
+    """No pool above its capacity, and no resource or engine, now or on the whole."""
     for pool in simulation.machine.pools.values():
         _require(pool.level <= pool.capacity * (1 + 1e-9), f"pool {pool.name} holds {pool.level:g} of {pool.capacity:g}", simulation)
     for replica in simulation.replicas.values():
@@ -61,25 +65,24 @@ def _pools(simulation: Simulation) -> None:
             held = sum(replica.kv.held.values())
             fits = held == replica.kv.used and replica.kv.used + replica.kv.retained <= replica.kv.capacity
             _require(fits, f"{replica.name}: {held} KV blocks held, {replica.kv.used} counted, of {replica.kv.capacity}", simulation)
-    for resource in simulation.machine.resources.values():
+    most = simulation.now * (1 + 1e-9) + 1e-9
+    for name, resource in simulation.machine.resources.items():
         used = sum(activity.rate * amount for activity, amount in resource.activities.items())
+        _require(used <= resource.capacity * (1 + 1e-9), f"{name} carries {used:g} of {resource.capacity:g} per second", simulation)
         _require(
-            used <= resource.capacity * (1 + 1e-9), f"{resource.name} carries {used:g} of {resource.capacity:g} per second", simulation
+            resource.moved <= resource.capacity * most, f"{name} moved {resource.moved:g} at {resource.capacity:g} per second", simulation
         )
+        _require(resource.busy_s <= most, f"{name} was busy for {resource.busy_s:g} s", simulation)
+    for name, engine in simulation.machine.engines.items():
+        _require(engine.busy_s <= most, f"{name} was busy for {engine.busy_s:g} s", simulation)
 
 
 def _energy(simulation: Simulation) -> None:
-    """Energy of the parts = energy of the domains, at their plugs."""
-    outer = [d for d in simulation.domains.values() if not any(d in other.children for other in simulation.domains.values())]
-    whole = sum(domain.joules() for domain in outer)
-    parts = sum(_at_plug(simulation, joules, domain.name) for domain in simulation.domains.values() for *_, joules in domain.energy_rows())
-    _require(isclose(whole, parts, rel_tol=1e-9, abs_tol=1e-6), f"domains drew {whole:g} J, their parts {parts:g} J", simulation)
-    _require(all(j >= -1e-9 for d in simulation.domains.values() for *_, j in d.energy_rows()), "a part's energy is negative", simulation)
-
-
-def _at_plug(simulation: Simulation, joules: float, domain: str) -> float:
-    """Energy at a domain's plug as seen at the plug of the outermost domain that it draws through."""
-    for outer in simulation.domains.values():
-        if any(child.name == domain for child in outer.children):
-            return _at_plug(simulation, joules / outer.efficiency, outer.name)
-    return joules
+    """The parts of all domains add up to what the outermost plugs drew; and none is negative."""
+    rows = [row for domain in simulation.domains.values() for row in domain.energy_rows()]
+    inner = {child.name for domain in simulation.domains.values() for child in domain.children}
+    whole = sum(domain.joules() for domain in simulation.domains.values() if domain.name not in inner)
+    parts = sum(joules for *_, joules in rows)
+    _require(isclose(whole, parts, rel_tol=1e-9, abs_tol=1e-6), f"plugs drew {whole:g} J, the parts behind them {parts:g} J", simulation)
+    negative = [row for row in rows if row[2] < -1e-6]
+    _require(not negative, f"energy is negative: {negative[:3]}", simulation)

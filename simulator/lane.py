@@ -35,15 +35,14 @@ class Lane:
 
     Attributes:
         running: admitted requests in order of admission.
-        max_sequences, max_tokens: the engine's limits for this lane.
+        max_tokens: the engine's limit on tokens in one step.
     """
 
-    def __init__(self, replica: Replica, agent: BatchingAgent, index: int, max_sequences: int) -> None:
+    def __init__(self, replica: Replica, agent: BatchingAgent, max_sequences: int) -> None:
         self.replica = replica
         self.agent = agent
-        self.index = index
         self.running: list[Request] = []
-        self.max_sequences = max_sequences
+        self._most = max_sequences
         self.max_tokens = replica.preset.max_tokens
         self._stretch: Stretch | None = None
         self._horizon_arrival = True
@@ -56,6 +55,12 @@ class Lane:
     def now(self) -> float:
         """Simulated time."""
         return float(self.replica.env.now)
+
+    @property
+    def max_sequences(self) -> int:
+        """The engine's limit for this lane; lanes side by side fill alike, none beyond its share of the jobs that are here."""
+        here = self.replica.running + self.replica.queued
+        return min(self._most, -(-here // len(self.replica.lanes)) if len(self.replica.lanes) > 1 else self._most)
 
     @property
     def waiting(self) -> Sequence[Request]:
@@ -76,6 +81,7 @@ class Lane:
     def run(self) -> Generator[Any, Any, None]:
         """The lane's SimPy process."""
         while True:
+            self.replica.refresh()
             batch = self.agent.next_batch(self)
             if not batch.prefill and not (batch.decode and self._decoding()):
                 yield from self._idle(batch.wake_at)
@@ -99,72 +105,75 @@ class Lane:
 
     def arrived(self) -> None:
         """A request has joined the queue."""
+        self.wake()
+        if self._stretch is not None and self._horizon_arrival:
+            self._stretch.stop_after_current()
+
+    def wake(self) -> None:
+        """If the lane idles, decide anew: the queue, or the memory that is free, has changed."""
         if self._wake is not None and not self._wake.triggered:
             self._wake.succeed()
-        elif self._stretch is not None and self._horizon_arrival:
-            self._stretch.stop_after_current()
 
     def _decoding(self) -> list[Request]:
         return [request for request in self.running if request.prompt_left == 0]
 
     def _admit(self, batch: Batch) -> list[tuple[Request, int]]:
         """Take the prefilled jobs into the batch; returns the chunks to compute."""
-        chunks = []
         by_id = {request.id: request for request in self.running}
-        for job, tokens in batch.prefill:
-            request = by_id.get(job) or self.replica.take(job, self)
+        taken = self.replica.take([job for job, _ in batch.prefill if job not in by_id], self)
+        by_id.update((request.id, request) for request in taken)
+        chunks = [(by_id[job], tokens) for job, tokens in batch.prefill]
+        for request, tokens in chunks:
             if tokens > request.prompt_left:
-                raise EngineRefusal(
-                    f"{self.replica.name}: batching asked for {tokens} prompt tokens of job {job}, {request.prompt_left} are left"
-                )
-            chunks.append((request, tokens))
-        if len(self.running) > self.max_sequences:
-            raise EngineRefusal(f"{self.replica.name}: batching admitted {len(self.running)} jobs, the engine takes {self.max_sequences}")
+                asked = f"{tokens} prompt tokens of job {request.id}, {request.prompt_left} are left"
+                raise EngineRefusal(f"{self.replica.name}: batching asked for {asked}")
+        if len(self.running) > self._most:
+            raise EngineRefusal(f"{self.replica.name}: batching admitted {len(self.running)} jobs, the engine takes {self._most}")
         return [(request, tokens) for request, tokens in chunks if tokens]
 
     def _secure(self, chunks: Sequence[tuple[Request, int]]) -> list[Request]:
-        """The jobs that decode, each with room for one token more; the last admitted are preempted until there is."""
+        """The jobs that decode, each with memory for one token more; the last admitted are preempted until there is enough."""
         kv = self.replica.kv
         busy = {request.id for request, _ in chunks}
         decoding = [request for request in self._decoding() if request.id not in busy]
         if kv is None:
             return decoding
+        for request in [request for request in decoding if kv.overflows(request)]:
+            self.replica.fail(request, self, f"its slot of {kv.slot_tokens} tokens is full")
+            decoding.remove(request)
         while decoding and kv.short_by(decoding) > 0:
-            victim = max((r for r in self.running if r.id not in busy), key=lambda request: request.admitted_order)
-            if len(self.running) == 1:
+            victim = max(decoding, key=lambda request: request.admitted_order)
+            if self.replica.running == 1:
                 self.replica.fail(victim, self, "KV cache full with this job alone")
             else:
                 self.replica.preempt(victim, self)
-            decoding = [request for request in decoding if request is not victim]
+            decoding.remove(victim)
+        for request in decoding:
+            kv.grow(request, request.context + 1)
         return decoding
 
     # -- computing -----------------------------------------------------------------------------------------------------------------------
 
     def _compute(self, batch: Batch, chunks: list[tuple[Request, int]], decoding: list[Request]) -> None:
-        iterations = 1
-        if not chunks:
-            most = min(LONGEST_STRETCH, batch.until.steps, self.replica.most_iterations, *(request.remaining for request in decoding))
-            iterations = int(most)
-            if self.replica.kv is not None and iterations > 1:
-                iterations = max(1, self.replica.kv.steps_until_full(decoding, iterations))
+        replica = self.replica
+        may_jump = replica.may_jump()
+        iterations = self._iterations(batch, decoding) if may_jump and not chunks else 1
         step = self._step(chunks, decoding, iterations)
         work = _StepWork(self, chunks, decoding, step)
-        if self.replica.strand is not None and self.replica.alone():
-            stretch = Stretch(
-                self.replica.scope,
-                self.replica.strand,
-                step,
-                iterations,
-                work.stretched,
-                work.token,
-                lambda k: step_at(step, k),
-                self.replica.known_timeline(step),
-            )
-            if stretch.settles():
-                stretch.stop_by(batch.until.time)
-                self._stretch = stretch.begin()
-                return
-        self.replica.interpret(step_at(step, 0), [*decoding, *(request for request, _ in chunks)], work.token)
+        stretch = replica.jump(step, iterations, work.stretched, work.token) if may_jump else None
+        if stretch is not None:
+            stretch.stop_by(batch.until.time)
+            self._stretch = stretch.begin()
+        else:
+            replica.interpret(step_at(step, 0), [*decoding, *(request for request, _ in chunks)], work.token)
+
+    def _iterations(self, batch: Batch, decoding: list[Request]) -> int:
+        """Steps of pure decoding that can be bound at once."""
+        replica = self.replica
+        most = min(LONGEST_STRETCH, batch.until.steps, replica.most_iterations, *(request.remaining for request in decoding))
+        if replica.kv is None or most <= 1:
+            return int(most)
+        return max(1, replica.kv.steps_until_full(decoding, int(most)))
 
     def _step(self, chunks: list[tuple[Request, int]], decoding: list[Request], iterations: int) -> Step:
         replica = self.replica

@@ -89,7 +89,7 @@ class Machine:
         """Call once, at that time."""
         self.after(time - self.env.now, call)
 
-    def activity(self, demand: Demand, done: Callable[[], None], left: float) -> Activity | None:
+    def activity(self, demand: Demand, done: Callable[[], None], left: float, first: float) -> Activity | None:
         """The fluid phase of a demand, or None if it has none."""
         usage = {self.resources[name]: float(amount) for name, amount in demand.usage.items() if amount > 0.0}
         seconds = float(demand.seconds)
@@ -100,10 +100,14 @@ class Machine:
                 self.ledger.account(owner, "dynamic").put(float(spent))
             return None
         joules = {owner: float(amount) for owner, amount in demand.joules.items() if amount > 0.0}
-        return Activity(usage, seconds, joules, done, left)
+        size = max(map(float, (demand.traffic or demand.usage).values()), default=seconds)
+        return Activity(usage, seconds, size, joules, done, left, first)
 
     def add(self, activity: Activity) -> None:
-        """Start an activity and share anew where it touches."""
+        """Start an activity and share anew where it touches; whoever claims any of that goes back to operation by operation."""
+        for resource in activity.usage:
+            if resource.claim is not None:
+                resource.claim()
         activity.since = self.env.now
         for resource, amount in activity.usage.items():
             resource.settle(self.env.now)
@@ -157,19 +161,25 @@ class Machine:
         if activity.rate > 0.0:
             self.after(activity.left / activity.rate, expire)
 
-    def delivered(self, demand: Demand) -> None:
-        """Account a demand's bytes as sent and received."""
+    def delivered(self, demand: Demand, share: float) -> None:
+        """Account a demand that has ended: its bytes as sent and received, and `share` of its amounts as moved since it was begun here."""
         for name, amount in demand.traffic.items():
             account = self.traffic_of(name)
             account.sent += float(amount)
             account.received += float(amount)
+        self._accounted(demand, share)
 
-    def dropped(self, demand: Demand, fraction: float) -> None:
-        """Account what a cancelled demand has moved as sent and cancelled."""
+    def dropped(self, demand: Demand, share: float, done: float) -> None:
+        """Account a cancelled demand: the fraction `done` of its bytes as sent and cancelled, `share` of its amounts as moved here."""
         for name, amount in demand.traffic.items():
             account = self.traffic_of(name)
-            account.sent += float(amount) * fraction
-            account.cancelled += float(amount) * fraction
+            account.sent += float(amount) * done
+            account.cancelled += float(amount) * done
+        self._accounted(demand, share)
+
+    def _accounted(self, demand: Demand, share: float) -> None:
+        for name, amount in demand.usage.items():
+            self.resources[name].accounted += float(amount) * share
 
     def traffic_of(self, name: str) -> Traffic:
         """The account of a link resource's bytes."""

@@ -48,8 +48,9 @@ class Meter:
             return
         self.machine.settle()
         for index, domain in enumerate(self.domains):
-            joules = domain.joules(inner=False)
-            self._peaks[index] = max(self._peaks[index], (joules - self._joules[index]) / (now - self._last_tick))
+            joules = domain.own_joules()
+            if now - self._last_tick > 0.5 * self.tick:
+                self._peaks[index] = max(self._peaks[index], (joules - self._joules[index]) / (now - self._last_tick))
             self._joules[index] = joules
         self._last_tick = now
 
@@ -68,7 +69,7 @@ class Meter:
     def _usage(self, start: float, end: float) -> None:
         for name, amount, capacity in amounts(self.machine):
             used = (amount - self._amounts.get(name, 0.0)) / (capacity * (end - start))
-            self.recorder.add("usage", name, start, end, min(max(used, 0.0), 1.0))
+            self.recorder.add("usage", name, start, end, used)
             self._amounts[name] = amount
 
     def close(self) -> None:

@@ -20,11 +20,12 @@ class Operation:
     Attributes:
         price: gives the demand at the clocks of the moment; asked when the operation leaves its queue, and again when a clock changes.
         done: called with the operation when it has ended; never after `cancel`.
-        left: fraction of the fluid phase still to do; `latency_left`: seconds of latency, None until priced.
+        left: fraction of the fluid phase still to do; `first`: that at its start here (a stretch has done the rest).
+        latency_left: seconds of latency, None until priced.
         started: when it left its engine's queue.
     """
 
-    __slots__ = ("activity", "demand", "done", "ended", "latency_left", "left", "machine", "price", "started")
+    __slots__ = ("activity", "demand", "done", "ended", "first", "latency_left", "left", "machine", "price", "started")
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Operation:
         self.machine = machine
         self.price = price
         self.done = done
+        self.first = left
         self.left = left
         self.latency_left = latency_left
         self.demand = price()
@@ -66,7 +68,7 @@ class Operation:
     def _flow(self) -> None:
         if self.ended:
             return
-        self.activity = self.machine.activity(self.demand, self._finish, self.left)
+        self.activity = self.machine.activity(self.demand, self._finish, self.left, self.first)
         if self.activity is None:
             self._finish()
         else:
@@ -86,7 +88,7 @@ class Operation:
 
     def _finish(self) -> None:
         self.ended = True
-        self.machine.delivered(self.demand)
+        self.machine.delivered(self.demand, self.first)
         if self.demand.engine is not None:
             self.machine.engines[self.demand.engine].release(self)
         self.done(self)
@@ -99,7 +101,7 @@ class Operation:
         if self.activity is not None:
             self.machine.remove(self.activity)
             self.left = self.activity.left
-        self.machine.dropped(self.demand, 1.0 - self.left)
+        self.machine.dropped(self.demand, self.first - self.left, 1.0 - self.left)
         if self.demand.engine is not None:
             self.machine.engines[self.demand.engine].release(self)
         return 1.0 - self.left

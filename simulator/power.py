@@ -30,8 +30,8 @@ MODULE = ("idle", "static", "dynamic")
 class Target:
     """A device under power control. Implements `TargetView`: `clock` in force, `clock_set` last commanded, as fractions.
 
-    Two limits hold at once, the lower one wins: a lock (`clock`, or `brake` until the next `clock`) and a cap (`watts`). A command
-    replaces what is still on its way to the same limit.
+    Every controller may set two limits, and the lowest of all holds: a lock (`clock`, or `brake` until the next `clock`) and a cap
+    (`watts`). A command that arrives after a later one to the same limit is too late and does nothing.
     """
 
     def __init__(self, machine: Machine, name: str, priority: int) -> None:
@@ -42,14 +42,14 @@ class Target:
         self.engines = [f"{name}.{engine}" for engine in self.spec.engines]
         self.clock = 1.0
         self.clock_min = clock_floor(self.spec)
-        self._commanded = {"lock": 1.0, "cap": 1.0}
-        self._in_force = {"lock": 1.0, "cap": 1.0}
-        self._versions = {"lock": 0, "cap": 0}
+        self._commanded: dict[tuple[str, str], float] = {}
+        self._in_force: dict[tuple[str, str], tuple[int, float]] = {}
+        self._commands = 0
 
     @property
     def clock_set(self) -> float:
         """The clock that the last commands ask for."""
-        return min(self._commanded.values())
+        return min(self._commanded.values(), default=1.0)
 
     @property
     def clock_max_Hz(self) -> float:
@@ -65,20 +65,21 @@ class Target:
         """The most that the module can draw at that fraction of its clock."""
         return peak_W(self.spec, clock)
 
-    def command(self, limit: str, clock: float) -> Callable[[], bool]:
-        """Ask for a limit; what is returned puts it in force, unless a later command has replaced it (then it returns False)."""
-        self._commanded[limit] = clock
-        self._versions[limit] += 1
-        version = self._versions[limit]
+    def command(self, controller: str, limit: str, clock: float) -> Callable[[], bool]:
+        """Ask for a limit; what is returned puts it in force, or returns False if a later command is in force already."""
+        key = (controller, limit)
+        self._commanded[key] = clock
+        self._commands += 1
+        number = self._commands
 
-        def apply() -> bool:
-            if self._versions[limit] != version:
+        def arrive() -> bool:
+            if self._in_force.get(key, (0, 1.0))[0] > number:
                 return False
-            self._in_force[limit] = clock
-            self._set_clock(min(self._in_force.values()))
+            self._in_force[key] = (number, clock)
+            self._set_clock(min(value for _, value in self._in_force.values()))
             return True
 
-        return apply
+        return arrive
 
     def _set_clock(self, clock: float) -> None:
         if clock != self.clock:
@@ -119,48 +120,52 @@ class Domain:
         """The energy owners behind a device's supply: itself and its storages."""
         return [device, *(f"{a.device}.{a.name}" for a in self.machine.cluster.attachments if a.device == device)]
 
-    def joules(self, inner: bool = True) -> float:
-        """Energy at its plug so far (the machine is settled); `inner`: with the domains behind it."""
-        now, ledger = float(self.machine.env.now), self.machine.ledger
-        total = self.overhead * now + ledger.joules(self.owners, now)
-        for device in self.devices:
-            total += ledger.joules(self.owners_of(device), now) / self.machine.cluster.devices[device].supply_efficiency
-        if inner:
-            total += sum(child.joules() for child in self.children)
-        return total / self.efficiency
+    def joules(self) -> float:
+        """Energy at its plug so far, with the domains behind it (the machine is settled)."""
+        return (sum(joules for *_, joules in self._inside()) + sum(child.joules() for child in self.children)) / self.efficiency
+
+    def own_joules(self) -> float:
+        """Its energy without what the domains behind it draw: domains' own energies add up to those of the outermost plugs."""
+        return self.joules() - sum(child.joules() for child in self.children)
 
     def all_devices(self) -> list[str]:
         """Its devices and those of the domains behind it."""
         return [*self.devices, *(device for child in self.children for device in child.all_devices())]
 
     def overhead_W(self) -> float:
-        """Of the budget, the watts that no clock changes: boards, overheads and the losses of supplies at full budget."""
+        """Of the budget, the watts that modules may not take: boards, overheads, and what supplies lose on the way to the modules.
+
+        On the safe side: all modules are taken to be behind the least efficient way to the plug.
+        """
         if self.budget is None:
             return 0.0
-        return self.budget - self._modules_W(self.budget)
+        gains, constant = self._ways()
+        return self.budget - (self.budget - constant) / max(gains, default=1.0)
 
-    def _modules_W(self, watts: float) -> float:
-        """Module watts that `watts` at the plug can feed, all supplies at their efficiency."""
-        inside = watts * self.efficiency - self.overhead
-        devices = [self.machine.cluster.devices[name] for name in self.all_devices()]
-        idle = sum(device.idle_W for device in devices)
-        plug = sum(device.idle_W / device.supply_efficiency for device in devices)
-        boards = sum(device.board_W / device.supply_efficiency for device in devices)
-        return (inside - boards) * (idle / plug if plug > 0.0 else 1.0)
+    def _ways(self) -> tuple[list[float], float]:
+        """Watts at the plug per module watt of each device, and the constant watts at the plug."""
+        devices = [self.machine.cluster.devices[name] for name in self.devices]
+        inner = [child._ways() for child in self.children]
+        gains = [1.0 / device.supply_efficiency for device in devices] + [gain for found, _ in inner for gain in found]
+        constant = self.overhead + sum(device.board_W / device.supply_efficiency for device in devices) + sum(watts for _, watts in inner)
+        return [gain / self.efficiency for gain in gains], constant / self.efficiency
 
-    def energy_rows(self) -> list[tuple[str, str, float]]:
-        """`(owner, part, joules)` at its plug, without the domains behind it; losses of supplies are the part `supply`."""
-        now, ledger = float(self.machine.env.now), self.machine.ledger
+    def _inside(self) -> list[tuple[str, str, float]]:
+        """`(owner, part, joules)` behind its own supply, inner domains apart."""
+        now, accounts = float(self.machine.env.now), self.machine.ledger.accounts
         rows: list[tuple[str, str, float]] = []
         for device in self.devices:
-            inside = [(owner, part, acct.settle(now)) for owner in self.owners_of(device) for part, acct in _parts(ledger.accounts, owner)]
-            rows += inside
+            found = [(owner, part, each.settle(now)) for owner in self.owners_of(device) for part, each in _parts(accounts, owner)]
             efficiency = self.machine.cluster.devices[device].supply_efficiency
-            rows.append((device, "supply", sum(joules for *_, joules in inside) * (1.0 / efficiency - 1.0)))
-        rows += [(owner, part, acct.settle(now)) for owner in self.owners for part, acct in _parts(ledger.accounts, owner)]
-        rows.append((self.name, "board", self.overhead * now))
-        own = sum(joules for *_, joules in rows)
-        rows.append((self.name, "supply", own * (1.0 / self.efficiency - 1.0)))
+            rows += [*found, (device, "supply", sum(joules for *_, joules in found) * (1.0 / efficiency - 1.0))]
+        rows += [(owner, part, each.settle(now)) for owner in self.owners for part, each in _parts(accounts, owner)]
+        return [*rows, (self.name, "board", self.overhead * now)]
+
+    def energy_rows(self) -> list[tuple[str, str, float]]:
+        """`(owner, part, joules)` of its own energy: they add up to `own_joules`; what its supply loses is the part `supply`."""
+        inside = self._inside()
+        fed = sum(joules for *_, joules in inside) + sum(child.joules() for child in self.children)
+        rows = [*inside, (self.name, "supply", fed * (1.0 / self.efficiency - 1.0))]
         return [row for row in rows if row[2] != 0.0]
 
 
@@ -233,7 +238,7 @@ class Controller:
         if actuation.target not in self.by_name:
             raise ValueError(f"power policy of {self.domain.name} commands {actuation.target!r}, which is not one of its devices")
         target = self.by_name[actuation.target]
-        take_effect = target.command("cap" if actuation.kind == "watts" else "lock", self._clock(target, actuation))
+        take_effect = target.command(self.domain.name, "cap" if actuation.kind == "watts" else "lock", self._clock(target, actuation))
         actuator = self.table.actuator
         delay = actuator.brake if actuation.kind == "brake" and actuator.brake is not None else actuator.delay
         value = float("nan") if actuation.value is None else actuation.value

@@ -20,7 +20,7 @@ PACKAGES = ("edgewright", "simpy", "numpy", "networkx", "pydantic")
 
 
 def versions() -> dict[str, str]:
-    """Versions of the package, of what it computes with, and of Python; the kind of processor, since results are the same only on one kind."""
+    """Versions of the package, of what it computes with and of Python, and the kind of processor: on one kind, results are the same."""
     return {**{name: version(name) for name in PACKAGES}, "python": platform.python_version(), "machine": platform.machine()}
 
 

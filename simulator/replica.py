@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.hwmodels import Demand
 from edgewright.policies.compile import Strand, compile_plan
 from edgewright.policies.families import Placement, Program
-from edgewright.policies.plan import Plan
-from edgewright.policies.timeline import Timeline, conflicts, price_classes, timeline
+from edgewright.policies.plan import Compute, Plan
+from edgewright.policies.timeline import Timeline, conflicts, timeline
 from edgewright.simulator.assemble_memory import Capacity
 from edgewright.simulator.blocks import BlockPool
 from edgewright.simulator.engines import MemoryPool
 from edgewright.simulator.experts import ExpertsBinder
+from edgewright.simulator.forecast import Forecast
 from edgewright.simulator.interpreter import PlanRunner, Scope
 from edgewright.simulator.lane import Lane
 from edgewright.simulator.machine import Machine
@@ -25,8 +25,9 @@ from edgewright.simulator.presets import EnginePreset
 from edgewright.simulator.program import program_of
 from edgewright.simulator.request import Request
 from edgewright.simulator.scripts import ScriptRun
-from edgewright.simulator.stretch import can_stretch
-from edgewright.workloads import Attended, Step, Stream
+from edgewright.simulator.stepping import step_at
+from edgewright.simulator.stretch import Stretch, can_stretch
+from edgewright.workloads import Step, Stream
 from edgewright.workloads.outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -72,13 +73,15 @@ class Replica:
         self.program = program_of(setup, agent if isinstance(agent, Program) else setup.placement.program)
         self._runner: PlanRunner | None = None
         self.strand: Strand | None = None
+        self._conflicts: dict[frozenset[str], bool] = {}
         self._timelines: dict[int, Timeline] = {}
         self._epoch = machine.epoch
         self._prepare(self.program)
+        self.forecast = Forecast(machine.cluster, setup, self.strands)
         batching = setup.tables[0].batching
         share = max(1, self.preset.max_sequences // setup.placement.lanes)
         self.lanes = [
-            Lane(self, batching.start(f"{self.name}.lane{index}", stream.child(f"batching{index}")), index, share)
+            Lane(self, batching.start(f"{self.name}.lane{index}", stream.child(f"batching{index}")), share)
             for index in range(setup.placement.lanes)
         ]
         self._order = 0
@@ -95,12 +98,13 @@ class Replica:
         plan = compile_plan(program)
         self._runner = PlanRunner(self.scope, plan)
         if len(plan.strands) == 1 and can_stretch(plan.strands[0]) and self.placement.lanes == 1:
-            strand = plan.strands[0]
-            demands = price_classes(strand, self.machine.cluster, self.probe(1, 64), {})
-            if not conflicts(strand, demands):
-                self.strand = strand
-                self._engines = {demand.engine for demand in demands if demand.engine is not None}
-                self._resources = {name for demand in demands for name in demand.usage}
+            self.strand = plan.strands[0]
+            self._engines = {self.machine.cluster.engine_name(op.device, op.engine) for op in self.strand.ops if isinstance(op, Compute)}
+
+    @property
+    def strands(self) -> tuple[Strand, ...]:
+        """Strands of the plan that run with each step; none if it is a script."""
+        return self._runner.plan.paced if self._runner is not None else ()
 
     def start(self) -> None:
         """Start the lanes, and the strands of the plan that run ahead."""
@@ -111,11 +115,28 @@ class Replica:
 
     # -- steps -----------------------------------------------------------------------------------------------------------------------------
 
-    def alone(self) -> bool:
-        """Whether the plan's engines and resources are nobody else's at the moment."""
-        return self.strand is not None and self.machine.free(self._engines, self._resources)
+    def may_jump(self) -> bool:
+        """Whether a run of steps might be jumped over: the plan is of the kind, and its engines are free (its links may not be)."""
+        return self.strand is not None and self.machine.free(self._engines, set())
 
-    def known_timeline(self, step: Step) -> Timeline | None:
+    def jump(
+        self, step: Step, iterations: int, on_end: Callable[[Stretch, int, bool], None], on_token: Callable[[], None]
+    ) -> Stretch | None:
+        """A stretch over these steps, not yet begun; None if the plan is not alone, or in its own way."""
+        if self.strand is None or self._runner is None:
+            return None
+        known = self._known_timeline(step)
+        stretch = Stretch(self._runner, self.strand, step, iterations, on_end, on_token, partial(step_at, step), known)
+        return stretch if stretch.possible() and not self._in_its_own_way(stretch) else None
+
+    def _in_its_own_way(self, stretch: Stretch) -> bool:
+        """Whether operations of the plan that may run at once share a resource; which they use depends on the sizes of messages."""
+        used = frozenset(stretch.resources)
+        if used not in self._conflicts:
+            self._conflicts[used] = conflicts(stretch.strand, stretch.line.demands)
+        return self._conflicts[used]
+
+    def _known_timeline(self, step: Step) -> Timeline | None:
         """The timeline of a one-shot step at the present clocks, priced once; None for steps of tokens, which are hardly ever alike."""
         if self.strand is None or not step.items:
             return None
@@ -131,8 +152,7 @@ class Replica:
         if self._runner is not None:
             self._runner.step(step, on_token)
         elif isinstance(self.program, Program):
-            self.scope.reveal = partial(self._reveal, step, requests)
-            ScriptRun(self.scope, self.program.step(step), step, on_token).begin()
+            ScriptRun(self.scope, self.program.step(step), step, on_token, reveal=partial(self._reveal, step, requests)).begin()
 
     def _reveal(self, step: Step, requests: Sequence[Request], name: str) -> Any:
         """An outcome of the step (routes), or of each of its requests: an array in the order of the batch, decoding ones first."""
@@ -151,28 +171,41 @@ class Replica:
         request.queued = float(self.env.now)
         request.replica = self.name
         if request.session is not None and self.kv is not None:
-            request.cached = max(request.cached, self.kv.recall(request))
+            request.cached = max(request.cached, self.kv.remembered(request))
         self.waiting.append(request)
         self.recorder.queue(self)
         for lane in self.lanes:
             lane.arrived()
 
-    def take(self, job: int, lane: Lane) -> Request:
-        """Move a waiting request into a lane's batch."""
-        request = next((waiting for waiting in self.waiting if waiting.id == job), None)
-        if request is None:
-            raise ValueError(f"{self.name}: batching admitted job {job}, which is not waiting")
-        self.waiting.remove(request)
-        self._order += 1
-        request.admit(float(self.env.now), self._order)
+    def refresh(self) -> None:
+        """What sessions left in the cache may have gone since their next turns queued: look again before a decision."""
+        if self.kv is not None and self.kv.retained:
+            for request in self.waiting:
+                if request.session is not None and not request.kv_from:
+                    request.cached = self.kv.remembered(request)
+
+    def take(self, jobs: Sequence[int], lane: Lane) -> list[Request]:
+        """Move waiting requests into a lane's batch, with the memory of their prompts."""
+        by_id = {request.id: request for request in self.waiting}
+        if missing := [job for job in jobs if job not in by_id]:
+            raise ValueError(f"{self.name}: batching admitted jobs {missing}, which are not waiting")
+        taken = [by_id[job] for job in jobs]
         if self.kv is not None:
-            self.kv.grow(request, request.cached + request.target)
-        lane.running.append(request)
-        self._changed()
-        return request
+            for request in taken:
+                self.kv.recall(request)
+        for request in taken:
+            self.waiting.remove(request)
+            self._order += 1
+            request.admit(float(self.env.now), self._order)
+            if self.kv is not None:
+                self.kv.grow(request, request.cached + request.target)
+            lane.running.append(request)
+        if taken:
+            self._changed()
+        return taken
 
     def preempt(self, request: Request, lane: Lane) -> None:
-        """Take a request's memory away; it waits again, first in the queue, and is computed anew (or fails, if it has outgrown the cache)."""
+        """Take a request's memory away; it waits again, first in the queue. It fails if it has outgrown the whole cache."""
         if self.kv is not None and self.kv.blocks(request, request.prompt + request.generated) > self.kv.capacity:
             self.fail(request, lane, "KV cache smaller than what it has grown to")
             return
@@ -203,6 +236,9 @@ class Replica:
     def _changed(self) -> None:
         self.recorder.queue(self)
         self.recorder.blocks(self)
+        if self.waiting:
+            for lane in self.lanes:
+                lane.wake()
 
     # -- view of routers -------------------------------------------------------------------------------------------------------------------
 
@@ -230,48 +266,18 @@ class Replica:
         """Whether the prompt and one token fit the KV memory at all."""
         if self.kv is None:
             return True
-        if self.preset.slot_tokens is not None and self.preset.memory == "slots" and job.prompt >= self.preset.slot_tokens:
+        if self.kv.slot_tokens is not None and job.prompt >= self.kv.slot_tokens:
             return False
         resident = self.kv_policy.footprint(job.prompt, job.prompt + 1).resident
         return -(-int(resident) // self.preset.block_size) <= self.kv.capacity
 
     def predict_seconds(self, job: Any, expected_output: int) -> float:
-        """Queued prompts and this one computed first, then decoding at the batch that it would join, at full clocks and alone."""
-        if not self.model.generates:
-            return (self.queued + 1) * self.step_seconds(self.probe(1, 0))
-        prompts = self.queued_tokens + job.prompt
-        prefill = self.step_seconds(Step.of(prefill=[(0, prompts)], windows=self.model.windows))
-        batch = min(self.running + self.queued + 1, self.lanes[0].max_sequences)
-        return prefill + expected_output * self.step_seconds(self.probe(batch, job.prompt + expected_output // 2))
+        """See `Forecast.seconds_of`."""
+        return self.forecast.seconds_of(job, expected_output, self.queued, self.queued_tokens, self._batch_with_one_more())
 
     def predict_joules(self, job: Any, expected_output: int) -> float:
-        """Dynamic energy of the job's prefill and its share of decode steps."""
-        if not self.model.generates:
-            return self._step_joules(self.probe(1, 0))
-        batch = min(self.running + self.queued + 1, self.lanes[0].max_sequences)
-        decode = self._step_joules(self.probe(batch, job.prompt + expected_output // 2)) / batch
-        return self._step_joules(Step.of(prefill=[(0, job.prompt)], windows=self.model.windows)) + expected_output * decode
+        """See `Forecast.joules_of`."""
+        return self.forecast.joules_of(job, expected_output, self._batch_with_one_more())
 
-    def probe(self, batch: int, context: int) -> Step:
-        """A plain step of this model: `batch` sequences decoding at `context`, or that many one-shot inputs."""
-        if not self.model.generates:
-            return Step(items=batch)
-        windowed = {window: Attended(context=float(batch * min(window, context))) for window in self.model.windows}
-        return Step(decode=batch, emits=batch, full=Attended(context=float(batch * context)), windowed=windowed)
-
-    def step_seconds(self, step: Step) -> float:
-        """Seconds of a step alone at full clocks; of a script, the sum of its parts' work (no loads, no transfers)."""
-        if self._runner is not None:
-            return max(float(timeline(strand, self.machine.cluster, step, {}).token) for strand in self._runner.plan.paced)
-        capacities = self.machine.cluster.capacities
-        return sum(float(demand.alone(capacities)) for demand in self._parts(step))
-
-    def _step_joules(self, step: Step) -> float:
-        if self._runner is not None:
-            demands = [d for strand in self._runner.plan.paced for d in price_classes(strand, self.machine.cluster, step, {})]
-        else:
-            demands = self._parts(step)
-        return sum(float(joules) for demand in demands for joules in demand.joules.values())
-
-    def _parts(self, step: Step) -> list[Demand]:
-        return [self.machine.cluster.compute(device, part(step)) for device, parts in self.placement.parts.items() for part in parts]
+    def _batch_with_one_more(self) -> int:
+        return min(self.running + self.queued + 1, self.preset.max_sequences)

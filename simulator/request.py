@@ -25,6 +25,7 @@ class Request:
         finish: called with the request when it is over.
         caller: the request whose script made this one by a call, None if a source did.
         emits: tokens of the caller that a call is worth when it ends; None: its own tokens are the caller's, as they come.
+        location: node where its data is: its entry, then the root of the replica that served it last; None: wherever it is needed.
         kv_from: replica that holds the keys and values that come with the job, empty if none do.
     """
 
@@ -42,6 +43,7 @@ class Request:
         "job",
         "kv_from",
         "last_token",
+        "location",
         "preemptions",
         "queued",
         "reason",
@@ -59,6 +61,7 @@ class Request:
         self.caller = caller
         self.emits: int | None = None
         self.kv_from = ""
+        self.location: str | None = None
         self.status = "in_flight"
         self.reason = ""
         self.replica = ""

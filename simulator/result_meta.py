@@ -61,7 +61,8 @@ class Meta(TypedDict):
         versions: of the package, its dependencies and Python.
         window: `[start, stop)` of the measurement, seconds; end_s: when the run ended, drain included.
         slo: by service, any of `ttft_s`, `tpot_s`, `e2e_s`.
-        thin: fraction of the arrivals kept, by workload; those of which all were kept are left out. overload: whether the run is a labelled overload run.
+        thin: fraction of the arrivals kept, by workload; those of which all were kept are left out.
+        overload: whether the run is a labelled overload run.
         clairvoyant: policies in use that see what no real scheduler could.
         topology, provenance: see `Topology`, `ProvenanceEntry`.
         notes: whatever else a reader must know, e.g. which tables were cut short.

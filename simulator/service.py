@@ -59,27 +59,33 @@ class Service:
         """Whether its jobs yield token after token; a service that calls others is taken to."""
         return not self.servers or self.servers[0].model.generates
 
-    def submit(self, request: Request, entry: str | None) -> None:
-        """Take a request: route it, carry its input from `entry` to the replica (None: it is there already), and queue it."""
+    def submit(self, request: Request) -> None:
+        """Take a request: route it, carry its input from where it is to the replica, and queue it."""
         self.simulation.recorder.requests.append(request)
         if self.machine.signals.submitted:
             self.machine.signals.submitted(request)
         if self.orchestration is not None:
-            self._orchestrate(self.orchestration, request, entry)
+            self._orchestrate(self.orchestration, request)
             return
         chosen = self.routing.route(request, self)
         if chosen is None:
             request.end("rejected", self.now, "no replica can hold it")
             return
         replica = self.by_name[chosen]
-        source, nbytes = entry, request.job.ingress_bytes
+        source, nbytes = request.location, request.job.ingress_bytes
         if request.kv_from:
             source = self.simulation.replicas[request.kv_from].devices[0]
             nbytes = request.cached * sum(kv_bytes_per_token(replica.setup).values())
-        if source is None or nbytes <= 0.0:
+        root = replica.devices[0]
+
+        def arrive() -> None:
+            request.location = root
             replica.enqueue(request)
+
+        if source is None or nbytes <= 0.0:
+            arrive()
         else:
-            self._carry(source, replica.devices[0], nbytes, lambda: replica.enqueue(request))
+            self._carry(source, root, nbytes, arrive)
 
     def _carry(self, src: str, dst: str, nbytes: float, done: Callable[[], None]) -> None:
         operation = Transfer(src, dst, nbytes)
@@ -87,7 +93,7 @@ class Service:
 
     # -- orchestration ---------------------------------------------------------------------------------------------------------------------
 
-    def _orchestrate(self, policy: OrchestrationPolicy, request: Request, entry: str | None) -> None:
+    def _orchestrate(self, policy: OrchestrationPolicy, request: Request) -> None:
         request.queued = request.scheduled = self.now
         draws: dict[str, int] = {}
 
@@ -96,7 +102,7 @@ class Service:
             return self.outcomes.draw(name, request.job.index, draws[name], key=request.job.key)
 
         def call(service: str, overrides: Mapping[str, Any], done: Callable[[Any], None]) -> None:
-            self.simulation.call(service, request, overrides, entry, done)
+            self.simulation.call(service, request, overrides, done)
 
         scope = Scope(self.machine, f"{self.name}.job{request.id}", call=call, reveal=reveal)
         ScriptRun(scope, policy.serve(request), Step(), lambda: None, lambda: self._served(request)).begin()
@@ -109,23 +115,30 @@ class Service:
 def child_request(
     parent: Request, service: str, number: int, overrides: Mapping[str, Any], finish: Callable[[Request], None], now: float
 ) -> Request:
-    """The request of a call: its caller's job, with what the call overrides (`policies.orchestration.calls`)."""
+    """The request of a call: its caller's job, with what the call overrides (`policies.orchestration.calls`).
+
+    Its input travels from where the caller's data is: all of it the first time, then the tokens that are not cached there.
+    """
     unknown = set(overrides) - {"prompt", "output", "prefilled", "kv_from", "emits"}
     if unknown:
         raise ValueError(
             f"a call to {service!r} overrides {', '.join(sorted(unknown))}; accepted are prompt, output, prefilled, kv_from, emits"
         )
+    prompt, cached = overrides.get("prompt", parent.job.prompt), overrides.get("prefilled", 0)
+    fresh = parent.job.ingress_bytes if parent.last_token is None else (prompt - cached) * parent.job.egress_bytes_per_token
     job = replace(
         parent.job,
         id=number,
         service=service,
         source=f"call.{parent.service}",
-        prompt=overrides.get("prompt", parent.job.prompt),
+        ingress_bytes=fresh,
+        prompt=prompt,
         output=overrides.get("output", parent.remaining),
         session=None,
     )
     request = Request(job, now, finish, parent)
-    request.cached = overrides.get("prefilled", 0)
+    request.cached = cached
+    request.location = parent.location
     request.emits = overrides.get("emits")
     request.kv_from = overrides.get("kv_from", "")
     return request

@@ -22,17 +22,19 @@ class Resource:
         name: dotted scope.
         capacity: amount per second.
         activities: those that use it now, in order of arrival.
-        moved: amount moved so far, settled up to `since`.
+        moved: amount moved so far, settled up to `since`: the integral of the rates.
+        accounted: amount that operations which ended or were cancelled say they moved.
         busy_s: seconds during which at least one activity used it, settled likewise.
     """
 
-    __slots__ = ("activities", "busy_s", "capacity", "claim", "moved", "name", "since")
+    __slots__ = ("accounted", "activities", "busy_s", "capacity", "claim", "moved", "name", "since")
 
     def __init__(self, name: str, capacity: float) -> None:
         self.name = name
         self.capacity = capacity
         self.activities: dict[Activity, float] = {}
         self.moved = 0.0
+        self.accounted = 0.0
         self.busy_s = 0.0
         self.since = 0.0
         self.claim: Callable[[], None] | None = None
@@ -52,31 +54,44 @@ class Activity:
     Attributes:
         usage: amount over each resource for the whole activity.
         bound: the most it can progress, in fractions per second (the engine's own roof); inf if only resources bind.
-        weight: fractions per second per unit of fair share: one over its bytes, so that equals get equal bytes per second.
-        left: fraction still to do, settled up to `since`; `rate`: fractions per second now.
+        weight: fractions per second per unit of fair share: one over its `size` in bytes, so that equals get equal bytes per second.
+        first: fraction that was to do when its operation began; `left`: still to do, settled up to `since`.
+        rate: fractions per second now.
         joules: dynamic energy of the whole activity by owner.
         done: called when it ends.
         version: counts changes of rate, so that stale timers are told apart.
     """
 
-    __slots__ = ("bound", "done", "joules", "left", "rate", "since", "usage", "version", "weight")
+    __slots__ = ("bound", "done", "first", "joules", "left", "rate", "since", "usage", "version", "weight")
 
     def __init__(
-        self, usage: dict[Resource, float], seconds: float, joules: dict[str, float], done: Callable[[], None], left: float = 1.0
+        self,
+        usage: dict[Resource, float],
+        seconds: float,
+        size: float,
+        joules: dict[str, float],
+        done: Callable[[], None],
+        left: float = 1.0,
+        first: float = 1.0,
     ) -> None:
         self.usage = usage
         self.bound = 1.0 / seconds if seconds > 0.0 else inf
-        self.weight = 1.0 / max(usage.values(), default=1.0)
+        self.weight = 1.0 / size if size > 0.0 else 1.0
         self.joules = joules
         self.done = done
+        self.first = first
         self.left = left
         self.rate = 0.0
         self.since = 0.0
         self.version = 0
 
+    def left_at(self, now: float) -> float:
+        """Fraction still to do at a moment not before `since`."""
+        return max(0.0, self.left - self.rate * (now - self.since))
+
     def settle(self, now: float) -> None:
         """Account progress up to now."""
-        self.left = max(0.0, self.left - self.rate * (now - self.since))
+        self.left = self.left_at(now)
         self.since = now
 
 

@@ -38,7 +38,7 @@ class Signals:
         operation: `(scope, name, kind, resource, start, end)` of an operation that has ended.
         clock: `(engine, fraction)` after a change of clock.
         cancelled: `(scope, name, fraction done)` of an operation that was cancelled.
-        submitted, rejected, finished: `(request)` as it reaches a service, is turned away, and is done.
+        submitted, finished: `(request)` as it reaches a service, and when it is over (completed, rejected or failed).
         stepped: `(replica, start, end, iterations)` after a step, or a run of steps jumped over.
     """
 
@@ -47,6 +47,5 @@ class Signals:
         self.clock: Signal[[str, float]] = Signal()
         self.cancelled: Signal[[str, str, float]] = Signal()
         self.submitted: Signal[[object]] = Signal()
-        self.rejected: Signal[[object]] = Signal()
         self.finished: Signal[[object]] = Signal()
         self.stepped: Signal[[str, float, float, int]] = Signal()

@@ -160,8 +160,9 @@ class Simulation:
 
     def run_until(self, time: float) -> None:
         """Run up to that simulated time (no further than the end); checks the invariants there."""
-        if time > self.now:
-            self.env.run(until=min(time, self.end))
+        until = min(time, self.end)
+        if until > self.now:
+            self.env.run(until=until)
         check_invariants(self)
 
     @property
@@ -173,16 +174,20 @@ class Simulation:
         """A source sends a job."""
 
         def ended(request: Request) -> None:
-            self._deliver(request, entry)
+            self._return(request, entry)
+            if self.machine.signals.finished:
+                self.machine.signals.finished(request)
             finish(request)
 
-        self.services[job.service].submit(Request(job, self.now, ended), entry)
+        request = Request(job, self.now, ended)
+        request.location = entry
+        self.services[job.service].submit(request)
 
     def next_number(self) -> int:
         """A number for a job, unique in the run."""
         return next(self._numbers)
 
-    def call(self, service: str, parent: Request, overrides: Mapping[str, Any], entry: str | None, done: Callable[[Any], None]) -> None:
+    def call(self, service: str, parent: Request, overrides: Mapping[str, Any], done: Callable[[Any], None]) -> None:
         """A script calls a service on behalf of a job; if the call fails, so does the job, and its script goes no further."""
 
         def ended(request: Request) -> None:
@@ -191,6 +196,7 @@ class Simulation:
             if request.status != "completed":
                 parent.end(request.status, self.now, f"{service}: {request.reason}")
                 return
+            parent.location = request.location
             if request.emits is None and request.generated:
                 parent.first_token = parent.first_token if parent.first_token is not None else request.first_token
                 parent.last_token = request.last_token
@@ -199,21 +205,25 @@ class Simulation:
                 self._burst(parent, min(request.emits, parent.remaining))
             done(request.result())
 
-        request = child_request(parent, service, self.next_number(), overrides, ended, self.now)
-        self.services[service].submit(request, entry if not request.kv_from and parent.generated == 0 else None)
+        self.services[service].submit(child_request(parent, service, self.next_number(), overrides, ended, self.now))
 
     def _burst(self, request: Request, tokens: int) -> None:
         """A call was worth some of the caller's tokens, all at its end."""
         self.recorder.burst(request, tokens, self.now)
         request.emit(tokens, self.now, self.now)
 
-    def _deliver(self, request: Request, entry: str | None) -> None:
-        """Account the way of the answer back: small messages, one per token."""
-        if entry is None or request.replica not in self.replicas or request.job.egress_bytes_per_token <= 0.0:
+    def _return(self, request: Request, entry: str | None) -> None:
+        """The answer's way back, one small message per token: each is later by the time of one, and all are accounted.
+
+        How wrong: messages meet no other traffic on the way.
+        """
+        if request.status != "completed" or entry is None or request.location is None or request.job.egress_bytes_per_token <= 0.0:
             return
-        root = self.replicas[request.replica].devices[0]
-        cluster = self.machine.cluster
-        demand = cluster.transfer(root, entry, request.job.egress_bytes_per_token)
+        demand = self.machine.cluster.transfer(request.location, entry, request.job.egress_bytes_per_token)
+        late = float(demand.alone(self.machine.cluster.capacities))
+        request.first_token = None if request.first_token is None else request.first_token + late
+        request.last_token = None if request.last_token is None else request.last_token + late
+        request.finished = self.now + late
         messages = max(request.generated, 1)
         for name, amount in demand.traffic.items():
             traffic = self.machine.traffic_of(name)

@@ -18,6 +18,8 @@ __all__ = ["SourceProcess"]
 class SourceProcess:
     """One workload in time: arrivals run from the start of the warm-up to the end of the window.
 
+    What follows a completion (the next turn, the user's next question) does not follow a rejection or failure: that user leaves.
+
     Attributes:
         source: its jobs; `entry`: the node where they enter, None at the replica itself.
     """
@@ -48,7 +50,7 @@ class SourceProcess:
         self.simulation.submit(job, self.entry, self._finished)
 
     def _finished(self, request: Request) -> None:
-        if request.finished is None:
+        if request.status != "completed" or request.finished is None:
             return
         following = self.source.after(self.stream, request.job, request.finished, self._numbers())
         if following is not None and following.arrival < self.stop:

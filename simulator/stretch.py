@@ -1,9 +1,9 @@
 """Stretches: runs of steps jumped over in one event.
 
-A stretch is a strand that is alone on its engines and resources (the caller has seen to that), over iterations whose inputs are known: it follows the strand's
-`Timeline`, priced for all its iterations at once. It claims what it uses; whoever else wants any of it, or changes a clock, cuts it:
-whole iterations are settled, and the current one goes on operation by operation from the fractions that the timeline says.
-Accounts (energy, bytes, busy time) are settled lazily: reading them does not cut the stretch.
+A stretch is a strand that is alone on its engines and resources, and never in its own way, over iterations whose inputs are known:
+it follows the strand's `Timeline`, priced for all its iterations at once. It claims what it uses; whoever else wants any of it, or
+changes a clock, cuts it: whole iterations are settled, and the current one goes on operation by operation from the fractions that the
+timeline says. Accounts (energy, bytes, busy time) are settled lazily: reading them does not cut the stretch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgewright.hwmodels import Demand
 from edgewright.policies.compile import Barrier, Strand, uses_only
 from edgewright.policies.plan import Mark
 from edgewright.policies.timeline import Timeline, timeline
-from edgewright.simulator.interpreter import TIMED, Execution, Scope
+from edgewright.simulator.interpreter import TIMED, PlanRunner
 from edgewright.workloads import Step
 
 __all__ = ["Stretch", "at_iteration", "can_stretch"]
@@ -39,6 +39,7 @@ class Stretch:
     """Iterations of a strand, jumped over.
 
     Attributes:
+        runner: runs the strand's steps when they are not jumped over, and takes up an iteration that is cut.
         iterations: how many it will run; lowered by `stop_after_current`.
         ends: simulated time at which each iteration ends.
         line: the strand's timeline at this step and these clocks; computed if not given.
@@ -48,7 +49,7 @@ class Stretch:
 
     def __init__(
         self,
-        scope: Scope,
+        runner: PlanRunner,
         strand: Strand,
         step: Step,
         iterations: int,
@@ -57,8 +58,8 @@ class Stretch:
         step_at: Callable[[int], Step],
         line: Timeline | None = None,
     ) -> None:
-        self.scope = scope
-        self.machine = scope.machine
+        self.runner = runner
+        self.machine = runner.scope.machine
         self.strand = strand
         self.iterations = iterations
         self.on_end = on_end
@@ -78,9 +79,10 @@ class Stretch:
         """Seconds of each iteration."""
         return np.diff(np.concatenate(([self.started], self.ends)))
 
-    def settles(self) -> bool:
-        """Whether nothing of an iteration outlives its token, so that iterations follow each other end to end."""
-        return bool(np.all(np.asarray(self.line.last) <= np.asarray(self.line.token) * (1.0 + 1e-12)))
+    def possible(self) -> bool:
+        """Whether nothing else uses its engines and resources now, and nothing of an iteration outlives its token."""
+        ends_with_token = np.all(np.asarray(self.line.last) <= np.asarray(self.line.token) * (1.0 + 1e-12))
+        return bool(ends_with_token) and self.machine.free(self.engines, self.resources)
 
     def begin(self) -> Stretch:
         """Claim what it uses and jump to its end."""
@@ -126,7 +128,7 @@ class Stretch:
             self._finish(whole, partial=False)
             return
         began = self.began(whole)
-        execution = Execution(self.scope, self.strand, self.step_at(whole), self.on_token)
+        execution = self.runner.resumed(self.strand, self.step_at(whole), self.on_token)
         self._finish(whole, partial=True)
         execution.resume(
             [at_iteration(time, whole) for time in self.line.start],
@@ -169,7 +171,7 @@ class _Accounts:
 
     def open(self) -> None:
         """Add up each account over whole iterations."""
-        line, count = self.stretch.line, self.stretch.iterations
+        line, count = self.stretch.line, len(self.stretch.ends)
         sums: dict[tuple[str, str], Any] = {}
         for node, demand in enumerate(line.demands):
             for key, amount, begin in _entries(demand, line.start[node], line.end[node]):
@@ -190,13 +192,10 @@ class _Accounts:
 
     def _add_partial(self, totals: dict[tuple[str, str], float], whole: int, elapsed: float) -> None:
         for key, amount, begin, end in self.parts:
-            first = at_iteration(begin, whole)
-            if elapsed <= first:
-                continue
-            last = at_iteration(end, whole)
+            first, last = at_iteration(begin, whole), at_iteration(end, whole)
             if elapsed >= last:
                 totals[key] += at_iteration(amount, whole)
-            elif key[0] != "sent":
+            elif elapsed > first and key[0] != "sent":
                 totals[key] += at_iteration(amount, whole) * (elapsed - first) / (last - first)
 
     def _put(self, key: tuple[str, str], amount: float) -> None:
@@ -214,6 +213,7 @@ class _Accounts:
             traffic.received += amount
         elif kind == "moved":
             machine.resources[name].moved += amount
+            machine.resources[name].accounted += amount
         else:
             machine.resources[name].busy_s += amount
 

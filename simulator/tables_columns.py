@@ -19,7 +19,7 @@ measured       | bool  |   | whether it arrived within the measurement window
 arrival_s      | float | s | when it arrived
 queued_s       | float | s | when it reached the replica's queue, after routing and the uplink
 scheduled_s    | float | s | when the first step with some of it began
-first_token_s  | float | s | when its first token (or its one result) was ready
+first_token_s  | float | s | when its first token (or its one result) reached the client; of calls between services, when it was ready
 finished_s     | float | s | when its last token reached the client, or it was rejected or failed
 prompt_tokens  | int   |   | tokens of the prompt; inputs, for a model that does not generate
 output_tokens  | int   |   | tokens generated so far; 0 for a model that does not generate

@@ -32,6 +32,15 @@ class Config:
         """The first of these keys that is set, as a positive integer, or the default."""
         return self.number(*keys) if any(self.data.get(key) is not None for key in keys) else default
 
+    def count_or(self, default: int, key: str) -> int:
+        """A key as an integer of zero or more, or the default; raises `BadConfig`."""
+        found = self.data.get(key)
+        if found is None:
+            return default
+        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+            raise BadConfig(f"{self.name}: {key} is {found!r}; accepted is 0 or more")
+        return found
+
     def flag(self, key: str, default: bool = False) -> bool:
         """A key as true or false, or the default; raises `BadConfig`."""
         found = self.data.get(key)

@@ -94,17 +94,41 @@ def _mistral(one: Config) -> Model:
 
 
 def _qwen2(one: Config) -> Model:
-    """Biases on queries, keys and values only, whatever the configuration says; windows off unless switched on."""
-    window = _window(one) if one.flag("use_sliding_window") else None
-    return _dense(one, _attention(one, bias=True, window=window), _gated(one))
+    """Biases on queries, keys and values only, whatever the configuration says."""
+    return _qwen(one, bias=True, norm="none")
 
 
 def _qwen3(one: Config) -> Model:
-    return _dense(one, _attention(one, bias=one.flag("attention_bias"), norm="head"), _gated(one))
+    return _qwen(one, bias=one.flag("attention_bias"), norm="head")
+
+
+def _qwen(one: Config, *, bias: bool, norm: str) -> Model:
+    """Windows are off unless switched on, and then on the layers from number `max_window_layers` on, which counts from 0."""
+    window, first = _switched_window(one), one.count_or(28, "max_window_layers")
+    local = _local(one, tuple(index >= first for index in range(_layers(one))))
+    shapes = [_attention(one, bias=bias, norm=norm, window=width) for width in (None, window)]
+    return _decoder(one, tuple(LayerShape(shapes[each], _gated(one)) for each in local))
+
+
+def _switched_window(one: Config) -> int | None:
+    """The window of families that leave it off unless `use_sliding_window` says otherwise; where nothing is said of its width, 4096."""
+    if not one.flag("use_sliding_window"):
+        return None
+    return _window(one) if "sliding_window" in one.data else 4096
 
 
 def _window(one: Config) -> int | None:
     return one.number("sliding_window") if one.data.get("sliding_window") is not None else None
+
+
+def _local(one: Config, default: tuple[bool, ...]) -> tuple[bool, ...]:
+    """Which layers have a window: all that `layer_types` does not call `full_attention`, or the default where it is missing."""
+    kinds = one.items("layer_types")
+    if not kinds:
+        return default
+    if len(kinds) != _layers(one):
+        raise BadConfig(f"{one.name}: layer_types has {len(kinds)} entries; accepted is one for each of the {_layers(one)} layers")
+    return tuple(kind != "full_attention" for kind in kinds)
 
 
 def _phi3(one: Config) -> Model:
@@ -132,9 +156,10 @@ def _olmoe(one: Config) -> Model:
 
 
 def _qwen3_moe(one: Config) -> Model:
-    """Experts as `num_experts`, their width as `moe_intermediate_size`; layers may stay dense."""
+    """Experts as `num_experts`, their width as `moe_intermediate_size`; layers may stay dense, and a window is on all of them."""
     moe = MoeShape(width=one.number("moe_intermediate_size"), count=one.number("num_experts"), top_k=one.number("num_experts_per_tok"))
-    attention, every = _attention(one, bias=one.flag("attention_bias"), norm="head"), one.number_or(1, "decoder_sparse_step")
+    attention = _attention(one, bias=one.flag("attention_bias"), norm="head", window=_switched_window(one))
+    every = one.number_or(1, "decoder_sparse_step")
     dense = {index for index in range(_layers(one)) if index in one.items("mlp_only_layers") or (index + 1) % every}
     return _decoder(one, tuple(LayerShape(attention, _gated(one) if index in dense else moe) for index in range(_layers(one))))
 
@@ -149,7 +174,7 @@ def _deepseek(one: Config) -> Model:
         rope=one.number("qk_rope_head_dim"),
         value=one.number("v_head_dim"),
     )
-    width, count, shared = one.number("moe_intermediate_size"), one.number("n_routed_experts"), one.number_or(0, "n_shared_experts")
+    width, count, shared = one.number("moe_intermediate_size"), one.number("n_routed_experts"), one.count_or(0, "n_shared_experts")
     moe = MoeShape(
         width=width,
         count=count,
@@ -158,7 +183,7 @@ def _deepseek(one: Config) -> Model:
         shared_width=shared * width,
         router_bias=count if one.data.get("topk_method") == "noaux_tc" else 0,
     )
-    first = one.data.get("first_k_dense_replace") or 0
+    first = one.count_or(0, "first_k_dense_replace")
     return _decoder(one, tuple(LayerShape(attention, _gated(one) if index < first else moe) for index in range(_layers(one))))
 
 
@@ -183,13 +208,9 @@ def _gemma3(one: Config) -> Model:
 
 def _alternating(one: Config, period: int, norm: str) -> Model:
     """Layers are local unless `layer_types` says `full_attention`, or, where it is missing, each `period`-th is global."""
-    kinds = one.items("layer_types") or tuple(
-        "sliding_attention" if (index + 1) % period else "full_attention" for index in range(_layers(one))
-    )
-    if len(kinds) != _layers(one):
-        raise BadConfig(f"{one.name}: layer_types has {len(kinds)} entries; accepted is one for each of the {_layers(one)} layers")
-    shapes = {kind: _attention(one, norm=norm, window=None if kind == "full_attention" else one.number("sliding_window")) for kind in kinds}
-    return _decoder(one, tuple(LayerShape(shapes[kind], _gated(one)) for kind in kinds), tied=True, sandwich=True)
+    local = _local(one, tuple((index + 1) % period != 0 for index in range(_layers(one))))
+    shapes = [_attention(one, norm=norm, window=width) for width in (None, one.number("sliding_window"))]
+    return _decoder(one, tuple(LayerShape(shapes[each], _gated(one)) for each in local), tied=True, sandwich=True)
 
 
 def _bloom(one: Config) -> Model:

@@ -11,13 +11,13 @@ How accurate is this? Parameters, FLOPs and cache sizes are exact for the publis
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edgewright.hwmodels import Quantity, Work
 from edgewright.workloads.formats import Format, format_named
-from edgewright.workloads.model_operators import Lookup, Operator
+from edgewright.workloads.model_operators import Linear, Lookup, Operator
 from edgewright.workloads.model_tensors import Tensor, lifetimes, numbers_crossing, peak_numbers
 from edgewright.workloads.step import Attended, Step
 
@@ -97,8 +97,8 @@ class Block:
 
     def shardable(self, shards: int) -> bool:
         """Whether it divides into that many equal shards. Norms and routers inside it are repeated on every shard."""
-        ways = [each.ways for each in self.operators if each.ways > 1]
-        return shards == 1 or (bool(ways) and all(each % shards == 0 for each in ways))
+        divided = [each for each in self.operators if each.ways > 1]
+        return shards == 1 or (bool(divided) and all(each.divides(shards) for each in divided))
 
     def weight_bytes(self, format: Format, shards: int = 1) -> float:
         """Bytes of parameters that one of `shards` shards holds."""
@@ -120,7 +120,8 @@ class Model:
         vocab: vocabulary, or classes of a one-shot model.
         generates: whether it yields token after token; otherwise each item is one pass.
         cuts: block indices where a pipeline may cut: the blocks before the cut on one side, those from it on the other.
-        tied: whether the head uses the embedding table.
+        tied: whether the head uses the embedding table: the matrix is one, biases are the head's own. A model that says so and has no such
+            product in its last block raises `ValueError` when it is counted.
         experts: its routed experts, if it has any.
         input: numbers per row that enter: token ids (1), or the pixels of an image.
         input_bytes, result_bytes: bytes per row entering (a token id: 4; 8-bit pixels: 1 per number) and leaving (a token id; class
@@ -148,7 +149,7 @@ class Model:
     @cached_property
     def parameters(self) -> int:
         """Parameters; a head tied to the embedding table counts once."""
-        shared = self._tied_head.parameters if self._tied_head is not None else 0
+        shared = 0 if self._tied_matrix is None else self._tied_matrix.parameters
         return sum(each.parameters for each in self.blocks) - shared
 
     @property
@@ -165,13 +166,16 @@ class Model:
         found = {each.window for block in self.blocks for each in block.operators}
         return tuple(sorted(window for window in found if window is not None))
 
-    @property
-    def _tied_head(self) -> Operator | None:
-        """The operator that repeats the embedding table."""
+    @cached_property
+    def _tied_matrix(self) -> Linear | None:
+        """The product of the head that repeats the embedding table, without its bias, which is its own."""
         if not self.tied:
             return None
-        table = next(each for each in self.blocks[0].operators if isinstance(each, Lookup))
-        return next(each for each in self.blocks[-1].operators if each.parameters == table.vocab * table.width)
+        tables = [(each.width, each.vocab) for each in self.blocks[0].operators if isinstance(each, Lookup)]
+        for each in self.blocks[-1].operators:
+            if isinstance(each, Linear) and (each.inputs, each.outputs) in tables:
+                return replace(each, bias=0)
+        raise ValueError(f"{self.name}: tied, but its last block has no product with the embedding table of its first")
 
     # -- parts ---------------------------------------------------------------------------------------------------------------------
 
@@ -302,10 +306,10 @@ class Part:
     def weight_bytes(self) -> float:
         """Bytes of parameters; a head tied to an embedding table that is here as well takes nothing."""
         total = sum(each.weight_bytes(self.format, shards) for each, shards in self._operators())
-        head = self.model._tied_head
-        if head is None or self.start > 0 or self.stop < len(self.model.blocks):
+        matrix = self.model._tied_matrix
+        if matrix is None or self.start > 0 or self.stop < len(self.model.blocks):
             return total
-        return total - head.weight_bytes(self.format, self._shards_of(self.model.blocks[-1]))
+        return total - matrix.weight_bytes(self.format, self._shards_of(self.model.blocks[-1]))
 
     @cached_property
     def kv_bytes_per_token(self) -> float:

@@ -20,7 +20,7 @@ from edgewright.hwmodels import Term
 from edgewright.workloads.formats import Format, Role
 from edgewright.workloads.step import Step
 
-__all__ = ["Elementwise", "Linear", "Lookup", "Operator", "Per", "rows_of"]
+__all__ = ["Elementwise", "Linear", "Lookup", "Operator", "Per", "nested", "rows_of"]
 
 Per: TypeAlias = Literal["tokens", "emits", "items"]
 """Which count of a step an operator's rows follow: all tokens, those that yield an output token, or one-shot inputs."""
@@ -31,6 +31,11 @@ def rows_of(step: Step, per: Per, each: int = 1) -> int:
     if per == "tokens":
         return (step.decode + step.prefill) * each
     return (step.emits if per == "emits" else step.items) * each
+
+
+def nested(groups: int, shards: int) -> bool:
+    """Whether that many groups of heads fall into shards without straddling: each shard has whole groups, or a part of a single one."""
+    return groups % shards == 0 or shards % groups == 0
 
 
 class Operator(ABC):
@@ -49,8 +54,12 @@ class Operator(ABC):
 
     @property
     def ways(self) -> int:
-        """Into how many equal shards it divides: any divisor of this number. 1: held whole by every shard."""
+        """The equal units (heads, columns) that its shards share out. 1: held whole by every shard."""
         return 1
+
+    def divides(self, shards: int) -> bool:
+        """Whether its units fall into that many equal shards."""
+        return self.ways % shards == 0
 
     def weight_bytes(self, format: Format, shards: int = 1) -> float:
         """Bytes of parameters that one shard holds."""
@@ -94,7 +103,8 @@ class Linear(Operator):
         role: which width of a format its weights take.
         splits: which side is divided between shards, if any.
         units: the divided side consists of this many equal units (heads, columns), which bounds the number of shards.
-        grouped: of the outputs, the columns of grouped keys and values, which exist `groups` times and are repeated beyond.
+        grouped: of the outputs, the columns of grouped keys and values, which exist `groups` times and are repeated beyond: with more
+            shards than groups each has the columns of one whole group.
         groups: heads of the grouped columns.
     """
 
@@ -118,9 +128,11 @@ class Linear(Operator):
     def ways(self) -> int:
         return 1 if self.splits == "none" else self.units
 
+    def divides(self, shards: int) -> bool:
+        return self.ways % shards == 0 and nested(self.groups, shards)
+
     def weight_bytes(self, format: Format, shards: int = 1) -> float:
-        inputs, outputs = self._sides(shards)
-        return (inputs * outputs * format.bits(self.role) + self.bias * (outputs / self.outputs) * format.vector_bits) / 8
+        return self._bytes(*self._sides(shards), format)
 
     def terms(self, step: Step, format: Format, shards: int, layers: tuple[int, ...]) -> tuple[Term, ...]:
         rows = rows_of(step, self.per, self.each)
@@ -133,12 +145,15 @@ class Linear(Operator):
                 format.gemv if rows == 1 else "gemm",
                 format.dtype,
                 2.0 * inputs * outputs * rows * count,
-                self.weight_bytes(format, shards) * count,
+                self._bytes(inputs, outputs, format) * count,
                 (inputs + outputs) * rows * format.activation_bytes * count,
                 0.0,
                 count,
             ),
         )
+
+    def _bytes(self, inputs: float, outputs: float, format: Format) -> float:
+        return (inputs * outputs * format.bits(self.role) + self.bias * (outputs / self.outputs) * format.vector_bits) / 8
 
     def _sides(self, shards: int) -> tuple[float, float]:
         if shards == 1 or self.splits == "none":

@@ -4,6 +4,10 @@ A layer is one block: norm, input product (two branches), short causal convoluti
 tokens: its state is `inner * (state + kernel)` numbers per sequence, read and written once per decoding sequence and once per prefilled
 chunk.
 
+A layer does not divide into shards. Its channels could be shared out, but the product that makes dt, B and C takes all of them, so shards
+would have to sum its outputs in the middle of the layer, besides the sum at its end; a plan reduces between blocks only. It is held and
+computed whole.
+
 How accurate is this? Parameters and products are exact. The scan is counted at 9 operations per state number and token (two
 exponent-free multiply-adds for the update, the discretisation of A and B, the product with C); implementations differ by some 30 %, on a
 term that is a few per cent of the block. A step counts one chunk's state where it prefills several: an error of kilobytes.
@@ -50,7 +54,7 @@ class MambaShape:
 
 @dataclass(frozen=True, slots=True)
 class SelectiveScan(Operator):
-    """Convolution over `kernel` tokens, then the scan over `inner` channels of `state` numbers; shards divide the channels."""
+    """Convolution over `kernel` tokens, then the scan over `inner` channels of `state` numbers."""
 
     inner: int
     state: int
@@ -61,26 +65,22 @@ class SelectiveScan(Operator):
         """Taps and bias of the convolution, A, and D."""
         return self.inner * (self.kernel + 1 + self.state + 1)
 
-    @property
-    def ways(self) -> int:
-        return self.inner
-
     def weight_bytes(self, format: Format, shards: int = 1) -> float:
-        return self.parameters * format.vector_bits / 8 / shards
+        return self.parameters * format.vector_bits / 8
 
     def state_numbers(self, shards: int = 1) -> float:
-        return self.inner * (self.state + self.kernel) / shards
+        return float(self.inner * (self.state + self.kernel))
 
     def terms(self, step: Step, format: Format, shards: int, layers: tuple[int, ...]) -> tuple[Term, ...]:
         tokens = step.tokens
         if not tokens:
             return ()
         count = float(len(layers))
-        flops = (2.0 * self.kernel + _SCAN_FLOPS * self.state) * self.inner / shards * tokens * count
-        states = 2.0 * self.state_numbers(shards) * (step.decode + (1 if step.prefill else 0))
-        moved = (3.0 * self.inner / shards + 2.0 * self.state) * tokens
+        flops = (2.0 * self.kernel + _SCAN_FLOPS * self.state) * self.inner * tokens * count
+        states = 2.0 * self.state_numbers() * (step.decode + (1 if step.prefill else 0))
+        moved = (3.0 * self.inner + 2.0 * self.state) * tokens
         size = format.activation_bytes * count
-        return (Term("scan", format.vector_dtype, flops, self.weight_bytes(format, shards) * count, moved * size, states * size, count),)
+        return (Term("scan", format.vector_dtype, flops, self.weight_bytes(format) * count, moved * size, states * size, count),)
 
 
 def mamba(shape: MambaShape) -> Model:
@@ -88,7 +88,7 @@ def mamba(shape: MambaShape) -> Model:
     role: Role = "head" if shape.tied else "embedding"
     embed = Block("embed", "embed", -1, (Lookup(shape.vocab, shape.hidden, role=role),), shape.hidden)
     layers = tuple(
-        Block(f"layer{index}.ssm", "ssm", index, _operators(shape), shape.hidden, internal=2.0 * shape.inner, reduces=True)
+        Block(f"layer{index}.ssm", "ssm", index, _operators(shape), shape.hidden, internal=2.0 * shape.inner)
         for index in range(shape.layers)
     )
     norm = Elementwise("head.norm", whole=2 * shape.hidden, vectors=shape.hidden, per="emits")
@@ -100,10 +100,10 @@ def mamba(shape: MambaShape) -> Model:
 def _operators(shape: MambaShape) -> tuple[Operator, ...]:
     inner = shape.inner
     return (
-        Elementwise("ssm.elementwise", whole=4 * shape.hidden, divided=3 * inner, kernels=2, vectors=shape.hidden),
-        Linear("in", shape.hidden, 2 * inner, splits="outputs", units=inner),
-        Linear("dt_b_c", inner, shape.rank + 2 * shape.state, splits="inputs", units=inner),
-        Linear("dt", shape.rank, inner, bias=inner, splits="outputs", units=inner),
+        Elementwise("ssm.elementwise", whole=4 * shape.hidden + 3 * inner, kernels=2, vectors=shape.hidden),
+        Linear("in", shape.hidden, 2 * inner),
+        Linear("dt_b_c", inner, shape.rank + 2 * shape.state),
+        Linear("dt", shape.rank, inner, bias=inner),
         SelectiveScan(inner, shape.state, shape.kernel),
-        Linear("out", inner, shape.hidden, splits="inputs", units=inner),
+        Linear("out", inner, shape.hidden),
     )

@@ -8,7 +8,8 @@ itself once. Latent attention (DeepSeek-V2, 2024) caches one latent vector and o
 form.
 
 How accurate is this? FLOPs and cache bytes are exact for a causal implementation that skips masked tiles. A fused prefill kernel re-reads
-keys once per tile of queries, mostly from cache; that traffic is not counted.
+keys once per tile of queries, mostly from cache; that traffic is not counted. Rotary positions of keys are shared out between shards even
+where the keys are repeated: bytes by the hundred per token and layer.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from edgewright.hwmodels import Term
 from edgewright.workloads.formats import Format, Role
 from edgewright.workloads.model import Block, ExpertShape, Model
-from edgewright.workloads.model_operators import Elementwise, Linear, Lookup, Operator
+from edgewright.workloads.model_operators import Elementwise, Linear, Lookup, Operator, nested
 from edgewright.workloads.moe import MoeShape, moe_operators
 from edgewright.workloads.step import Step
 
@@ -38,7 +39,8 @@ __all__ = [
 class CausalAttention(Operator):
     """Softmax attention over cached keys and values, grouped queries included.
 
-    Shards divide the heads; a key-value head is repeated where there are more shards than such heads.
+    Shards divide the query heads, and none straddles key-value heads: it has whole ones, or, where there are more shards than such
+    heads, queries of a single one, which it repeats.
 
     Attributes:
         heads: query heads; `kv_heads` key-value heads (a divisor).
@@ -54,6 +56,9 @@ class CausalAttention(Operator):
     @property
     def ways(self) -> int:
         return self.heads
+
+    def divides(self, shards: int) -> bool:
+        return self.heads % shards == 0 and nested(self.kv_heads, shards)
 
     @property
     def window(self) -> int | None:

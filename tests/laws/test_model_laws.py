@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewright.workloads import Attended, Format, Step, format_named, format_names, from_config, zoo
+from edgewright.workloads.model_operators import Linear
 
 F = Format("fp16", 16.0)
-NAMES = ("llama-3.2-1b", "gemma-3-1b", "deepseek-v2-lite", "olmoe-1b-7b", "mamba-130m", "bloom-176b")
+NAMES = ("llama-3.2-1b", "gemma-3-1b", "qwen2.5-7b", "deepseek-v2-lite", "olmoe-1b-7b", "mamba-130m", "bloom-176b")
 ZOO = {name: zoo.model(name) for name in NAMES}
 contexts = st.lists(st.integers(1, 5000), max_size=5)
 chunks = st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 700)), max_size=3)
@@ -32,7 +33,12 @@ def test_parts_add_up(name, decode, prefill):
     assert {key: front[key] + back[key] for key in whole} == pytest.approx(whole, rel=1e-9)
 
 
-@given(names, contexts, chunks, st.sampled_from([2, 4]))
+def kinds_of(model, shards):
+    """One block of each kind that divides into that many shards: layers alike are looked at once."""
+    return {block.operators: block for block in model.blocks if block.shardable(shards)}.values()
+
+
+@given(names, contexts, chunks, st.integers(2, 16))
 def test_shards_add_up(name, decode, prefill, shards):
     """Products and attention of all shards are those of the whole; what every shard repeats (norms, latents, routers) is never less.
 
@@ -40,21 +46,27 @@ def test_shards_add_up(name, decode, prefill, shards):
     """
     model = ZOO[name]
     step = step_of(model, decode, prefill)
-    for start, block in enumerate(model.blocks):
-        whole, one = block.work(step, F), block.work(step, F, shards)
-        if not block.shardable(shards):
-            continue
-        for term, shard in zip(whole, one, strict=True):
+    for block in kinds_of(model, shards):
+        for term, shard in zip(block.work(step, F), block.work(step, F, shards), strict=True):
             assert shards * shard.flops >= term.flops * (1 - 1e-12)
             assert shard.flops <= term.flops
             assert shard.bytes <= term.bytes
         for operator in block.operators:
-            bias, groups = (getattr(operator, key, 0) for key in ("bias", "groups"))
-            if operator.ways > 1 and not (getattr(operator, "grouped", 0) and shards > groups):
-                flops = [sum(term.flops for term in operator.terms(step, F, ways, (start,))) for ways in (1, shards)]
-                assert shards * flops[1] == pytest.approx(flops[0])
-                repeated = 2 * bias * (shards - 1) if getattr(operator, "splits", "") == "inputs" else 0
-                assert shards * operator.weight_bytes(F, shards) == pytest.approx(operator.weight_bytes(F) + repeated, rel=1e-12)
+            if operator.ways > 1:
+                columns, biases = repeated(operator, shards)
+                flops = [sum(term.flops for term in operator.terms(step, F, ways, (block.layer,))) for ways in (1, shards)]
+                assert shards * flops[1] == pytest.approx(flops[0] * columns, rel=1e-12)
+                assert shards * operator.weight_bytes(F, shards) == pytest.approx(
+                    operator.weight_bytes(F) * columns + 2 * biases, rel=1e-12
+                )
+
+
+def repeated(operator, shards):
+    """What all shards of a divided operator have besides the whole: columns, as a factor, and parameters of biases."""
+    if not isinstance(operator, Linear):
+        return 1.0, 0
+    twice = operator.grouped * (max(shards / operator.groups, 1.0) - 1.0)
+    return 1.0 + twice / operator.outputs, operator.bias * (shards - 1) if operator.splits == "inputs" else 0
 
 
 @given(names, st.integers(1, 4), st.integers(1, 4000), st.integers(1, 500))
@@ -106,11 +118,20 @@ def test_weights_are_held_once(width, name, cut):
     assert sum(each.state_bytes for each in model.part(format).split()) == pytest.approx(model.state_bytes(format))
 
 
-@given(st.integers(1, 8), st.integers(1, 4), st.integers(1, 8))
-def test_grouped_heads_are_repeated_beyond_their_number(kv_heads, times, shards):
-    """`kv_heads` key-value heads over `shards` shards: each holds its part of them, or one whole."""
-    heads = kv_heads * times * shards
-    config = {"model_type": "llama", "hidden_size": 4 * heads, "intermediate_size": 8, "num_hidden_layers": 1, "vocab_size": 4}
-    model = from_config({**config, "num_attention_heads": heads, "num_key_value_heads": kv_heads}, "grouped")
-    held = model.part(F, 1, 2, shards).kv_bytes_per_token
-    assert held == pytest.approx(2 * 2 * 4 * max(kv_heads / shards, 1.0))
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 16))
+def test_grouped_heads_by_enumeration(kv_heads, times, shards):
+    """Query heads dealt to shards in runs: a layout stands if each shard owns its key-value heads alone, or needs only one.
+
+    A shard then holds exactly the key-value heads that its queries attend to: in the cache, and in the columns that make them.
+    """
+    heads, dim = kv_heads * times, 4
+    config = {"model_type": "llama", "hidden_size": dim * heads, "intermediate_size": 8, "num_hidden_layers": 1, "vocab_size": 4}
+    block = from_config({**config, "num_attention_heads": heads, "num_key_value_heads": kv_heads}, "grouped").blocks[1]
+    needed = [{query // times for query in range(heads) if query * shards // heads == shard} for shard in range(shards)]
+    owned = sum(len(each) for each in needed) == kv_heads
+    assert block.shardable(shards) == (heads % shards == 0 and (owned or all(len(each) == 1 for each in needed)))
+    if block.shardable(shards):
+        (count,) = {len(each) for each in needed}
+        qkv, attention = block.operators[1:3]
+        assert attention.kv_numbers(shards) == 2 * dim * count
+        assert qkv.weight_bytes(F, shards) == 2 * (dim * heads) * dim * (heads // shards + 2 * count)

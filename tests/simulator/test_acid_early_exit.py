@@ -76,7 +76,7 @@ def test_an_upload_outlives_its_token():
 
 
 def test_the_cloud_waits_for_every_state():
-    """Token 1 exits at 1 s; token 2 is unsure twice, at 4 s. Both states are up at 11 s, the cloud is done at 14 s, the answer at 14.1 s."""
+    """Token 1 exits at 1 s; token 2 is unsure twice, at 4 s. Both states are up at 11 s; cloud done: 14 s, answer: 14.1 s."""
     trace, cloud = run(iter([True, False, False]), 2)
     assert cloud.served == [pytest.approx(14.0)]
     assert trace.tokens == pytest.approx([1.0, 14.1])

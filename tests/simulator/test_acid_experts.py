@@ -62,7 +62,7 @@ def test_a_competing_read_slows_the_prefetch():
 
 
 def test_a_clock_change_halfway_moves_the_router_and_with_it_the_cancellation():
-    """At 1 s the clock halves: attention ends at 3 s; three quarters of the guess have been read by then. Right expert: 7 s, computed: 9 s."""
+    """At 1 s the clock halves: attention ends at 3 s; three quarters of the guess are read by then. Right expert: 7 s, computed: 9 s."""
     trace = run(5, [(1.0, lambda m: m.set_clock("phone.cpu", 0.5))])
     assert trace.cancelled == [("prefetch", pytest.approx(0.75))]
     assert trace.tokens == pytest.approx([9.0])

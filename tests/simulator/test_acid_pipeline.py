@@ -57,7 +57,8 @@ def test_iterations_overlap_where_lags_allow():
 
 
 def test_a_lag_of_two_keeps_two_iterations_in_flight():
-    """Stage a of iteration n waits for the token of n - 2. Iterations 0 and 1 start at 0 and 1 s; b is 0's until 4.5 s, then 1's until 7.5 s.
+    """Stage a of iteration n waits for the token of n - 2. Iterations 0 and 1 start at 0 and 1 s; b is
+    0's until 4.5 s, then 1's until 7.5 s.
 
     Token 0 is back at 7.1 s: iteration 2 starts then. Token 1 is back at 7.5 + 0.5 + 2 + 0.1 = 10.1 s: iteration 3 starts then.
     """

@@ -25,7 +25,8 @@ def test_q4_k_m_from_its_recipe():
     assert format_named("q4_k_m").weight_bits == pytest.approx(4.5 + (6.5625 - 4.5) * wide / matrices, abs=0.02)
 
 
-# published sizes of GGUF files, GiB (llama.cpp's tables and users' benchmark logs); the file holds its vocabulary besides
+# Published sizes of GGUF files, GiB; the file holds its vocabulary besides. Llama 2: llama.cpp's pull request 3084; Llama 3:
+# XiongjieDai, GPU-Benchmarks-on-LLM-Inference; Llama-3.2-3B: the README of distributed-llama.
 FILES = [
     ("llama-2-7b", "q4_0", 3.56),
     ("llama-2-7b", "q4_k_m", 3.80),
@@ -47,7 +48,7 @@ def test_weight_bytes_of_published_files(name, format, size):
 
 
 def test_awq_leaves_embeddings_and_head_wide():
-    """Llama-3.1-8B AWQ: 4.16 bits on 6.98 G weights, 16 on the two tables: 5.73 GB as published."""
+    """Llama-3.1-8B AWQ: 4.16 bits on 6.98 G weights, 16 on the two tables: 5.73 GB as published (the size of its checkpoint; recalled)."""
     assert zoo.model("llama-3.1-8b").weight_bytes(format_named("w4a16")) == pytest.approx(5.73e9, rel=0.002)
 
 

@@ -56,18 +56,36 @@ def test_qwen2_has_biases_that_its_configuration_does_not_show():
     assert from_config({**BASE, "model_type": "qwen2"}).parameters - from_config(BASE).parameters == 2 * 3 * 8
 
 
-def test_qwen2_uses_its_window_only_when_switched_on():
-    off = {**BASE, "model_type": "qwen2", "sliding_window": 32}
-    assert from_config({**off, "use_sliding_window": False}).windows == ()
-    assert from_config({**off, "use_sliding_window": True}).windows == (32,)
+def windows_of(config):
+    """The window of each layer, in order."""
+    return [each.window for block in from_config(config).blocks for each in block.operators if each.kv_numbers()]
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "qwen3"])
+def test_qwen_uses_its_window_only_when_switched_on_and_in_its_last_layers(kind):
+    """The first `max_window_layers` layers attend to everything; 28 is the families' default, as 4096 is for the window."""
+    off = {**BASE, "model_type": kind, "num_hidden_layers": 30, "sliding_window": 32, "max_window_layers": 10}
+    assert windows_of(off) == windows_of({**off, "use_sliding_window": False}) == [None] * 30
+    on = {**off, "use_sliding_window": True}
+    assert windows_of(on) == [None] * 10 + [32] * 20
+    assert windows_of({**on, "max_window_layers": 0}) == [32] * 30
+    assert windows_of({**on, "max_window_layers": 40}) == [None] * 30
+    assert windows_of({**on, "max_window_layers": None}) == [None] * 28 + [32] * 2
+    assert windows_of({**on, "layer_types": ["sliding_attention", *["full_attention"] * 29]}) == [32] + [None] * 29
+    del on["sliding_window"]
+    assert windows_of(on) == [None] * 10 + [4096] * 20
+
+
+def test_a_mixture_of_qwen3_uses_its_window_in_every_layer():
+    config = {**MOE, "model_type": "qwen3_moe", "num_experts": 4, "moe_intermediate_size": 5, "sliding_window": 16}
+    assert windows_of(config) == [None, None]
+    assert windows_of({**config, "use_sliding_window": True, "max_window_layers": 1}) == [16, 16]
 
 
 def test_gemma_alternates_local_and_global_layers():
     config = {**BASE, "model_type": "gemma2", "num_hidden_layers": 4, "sliding_window": 16}
-    windows = [each.window for block in from_config(config).blocks for each in block.operators if each.kv_numbers()]
-    assert windows == [16, None, 16, None]
-    listed = from_config({**config, "layer_types": ["full_attention", *["sliding_attention"] * 3]})
-    assert [each.window for block in listed.blocks for each in block.operators if each.kv_numbers()] == [None, 16, 16, 16]
+    assert windows_of(config) == [16, None, 16, None]
+    assert windows_of({**config, "layer_types": ["full_attention", *["sliding_attention"] * 3]}) == [None, 16, 16, 16]
 
 
 def test_a_text_model_inside_a_multimodal_configuration():
@@ -120,6 +138,8 @@ def test_a_path_names_the_model_after_its_folder(tmp_path):
         ({"num_key_value_heads": 3}, "num_key_value_heads is 3; accepted are divisors of the 4 heads"),
         ({"tie_word_embeddings": "no"}, "tie_word_embeddings is 'no'; accepted is true or false"),
         ({"model_type": "gemma2", "sliding_window": 4, "layer_types": ["full_attention"]}, "layer_types has 1 entries"),
+        ({"model_type": "qwen2", "use_sliding_window": True, "layer_types": ["full_attention"]}, "layer_types has 1 entries"),
+        ({"model_type": "qwen2", "use_sliding_window": True, "max_window_layers": -1}, "max_window_layers is -1; accepted is 0 or more"),
         ({"model_type": "qwen3_moe", "num_experts": 4, "moe_intermediate_size": 4}, "num_experts_per_tok is missing"),
     ],
 )

@@ -1,9 +1,12 @@
 """What a step of a tiny transformer asks for, with the arithmetic in the test."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edgewright.workloads import Attended, Format, Step, from_config, zoo
+from edgewright.workloads.transformer import AttentionShape, FfnShape, LayerShape, TransformerShape, transformer
 
 F = Format("fp16", 16.0)
 TINY = {
@@ -152,6 +155,43 @@ def test_a_tied_head_counts_once_where_the_table_is_too():
     assert model.weight_bytes(F) == 2 * model.parameters
     assert model.part(F, 5).weight_bytes == 2 * (10 * 8 + 8)  # the head alone holds its copy
     assert model.part(F, 0, 1).weight_bytes + model.part(F, 1).weight_bytes == model.weight_bytes(F) + 2 * 10 * 8
+
+
+def test_a_head_with_a_bias_shares_its_matrix_alone():
+    """Ten rows of eight: the matrix counts once, the bias of the head stays."""
+    layer = LayerShape(AttentionShape(heads=4, kv_heads=2, head_dim=2), FfnShape(width=12))
+    shape = TransformerShape(name="tied", hidden=8, vocab=10, layers=(layer,), tied=True, norm=8, head_bias=True)
+    model, bare = transformer(shape), transformer(replace(shape, head_bias=False))
+    assert model.parameters - bare.parameters == 10
+    assert model.weight_bytes(F) == 2 * model.parameters
+    assert bare.weight_bytes(F) == 2 * bare.parameters
+    assert model.part(F, 3).weight_bytes == 2 * (8 * 10 + 10 + 8)  # the head alone: its copy, its bias, its norm
+
+
+def test_a_tied_model_without_the_head_of_its_table_is_refused():
+    model = from_config({**TINY, "tie_word_embeddings": True}, "tied")
+    with pytest.raises(ValueError, match="beheaded: tied, but its last block has no product with the embedding table"):
+        _ = replace(model, name="beheaded", blocks=model.blocks[:-1]).parameters
+
+
+@pytest.mark.parametrize("shards", [2, 4, 28])
+def test_shards_of_grouped_queries(shards):
+    """Qwen2.5-7B: 28 query heads in groups of 7 on 4 key-value heads of 128. From 4 shards on each holds one whole head of them."""
+    model = zoo.model("qwen2.5-7b")
+    attention, part = model.blocks[1], model.part(F, 1, 2, shards)
+    held = max(4 // shards, 1)
+    assert attention.shardable(shards)
+    assert part.kv_bytes_per_token == 2 * (2 * held * 128)
+    columns = 28 // shards * 128 + 2 * held * 128
+    assert part.weight_bytes == 2 * (3584 * columns + columns + 28 // shards * 128 * 3584 + 3584)
+
+
+@pytest.mark.parametrize("shards", [7, 14])
+def test_queries_that_straddle_key_value_heads_are_not_sharded(shards):
+    """Seven shards of 4 heads: the second has queries 4 to 7, of key-value heads 0 and 1. It is held whole."""
+    model = zoo.model("qwen2.5-7b")
+    assert not model.blocks[1].shardable(shards)
+    assert model.part(F, 1, 2, shards).kv_bytes_per_token == 2 * (2 * 4 * 128)
 
 
 def test_windows_bound_work_and_cache():

@@ -1,4 +1,7 @@
-"""Vision models against published parameters and multiply-accumulates."""
+"""Vision models against published parameters and multiply-accumulates.
+
+The figures of `PUBLISHED` were recalled from the sources named there, not fetched; parameters are met to the last one.
+"""
 
 import csv
 from pathlib import Path
@@ -14,16 +17,16 @@ CATALOGUE = Path(__file__).resolve().parents[2] / "../shared/catalog/models.csv"
 PUBLISHED = {  # parameters exact; multiply-accumulates in millions, with the source's rounding
     "autoencoder": ("fc-autoencoder", 269_992, 0.264),  # MLPerf Tiny
     "deit-small": ("deit-small", 22_050_664, 4_600),  # Touvron et al., ICML 2021
-    "deit-tiny": ("deit-tiny", 5_717_416, 1_250),
+    "deit-tiny": ("deit-tiny", 5_717_416, 1_250),  # Touvron et al., ICML 2021
     "ds-cnn": ("ds-cnn", 24_908, 2.66),  # MLPerf Tiny
     "efficientnet-b0": ("efficientnet-b0", 5_288_548, 386),  # torchvision
     "mobilenet-v1-0.25-96": ("mobilenet-v1-0.25-96", 221_794, 7.49),  # MLPerf Tiny
     "mobilenet-v2": ("mobilenet-v2", 3_504_872, 301),  # torchvision
-    "resnet-18": ("resnet-18", 11_689_512, 1_814),
-    "resnet-50": ("resnet-50", 25_557_032, 4_089),
+    "resnet-18": ("resnet-18", 11_689_512, 1_814),  # torchvision
+    "resnet-50": ("resnet-50", 25_557_032, 4_089),  # torchvision
     "resnet-8": ("resnet-8", 78_666, 12.5),  # MLPerf Tiny
     "vgg-11": ("vgg-11", 132_863_336, 7_609),  # torchvision
-    "vit-b-16": ("vit-b-16", 86_567_656, 17_564),
+    "vit-b-16": ("vit-b-16", 86_567_656, 17_564),  # torchvision
     "yolov8n": ("yolov8n", 3_157_200 - 16, 4_350),  # Ultralytics: 8.7 GFLOP; 16 fixed taps of the box decoder
 }
 
@@ -54,7 +57,7 @@ def test_mobilenet_v2_against_the_catalogue():
 
 @pytest.mark.parametrize(("width", "image", "macs"), [(1.0, 224, 569), (0.75, 224, 325), (0.5, 224, 149), (0.25, 224, 41), (1.0, 160, 290)])
 def test_mobilenet_against_its_paper(width, image, macs):
-    """Howard et al., 2017, tables 6 and 7: millions of multiply-adds (later tables of the same nets differ from it in narrow rows)."""
+    """Howard et al., 2017, tables 6 and 7, recalled: millions of multiply-adds (later tables differ in narrow rows)."""
     assert megamacs(mobilenet_v1("mobilenet", width=width, image=image)) == pytest.approx(macs, abs=1.0)
 
 

@@ -1,0 +1,65 @@
+"""What a router may expect of a replica: times and energies of jobs, from the prices of its plan alone at full clocks.
+
+How wrong: nothing else on the devices, no waiting for memory, output lengths as the router guesses them. Of scripts, the work of the
+replica's parts is counted, without loads and transfers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgewright.hwmodels import Cluster, Demand
+from edgewright.policies.compile import Strand
+from edgewright.policies.timeline import price_classes, timeline
+from edgewright.workloads import Attended, Step
+
+if TYPE_CHECKING:
+    from edgewright.simulator.assemble import Setup
+
+__all__ = ["Forecast"]
+
+
+class Forecast:
+    """Forecasts for one replica."""
+
+    def __init__(self, cluster: Cluster, setup: Setup, strands: Sequence[Strand]) -> None:
+        self.cluster = cluster
+        self.model = setup.model
+        self.placement = setup.placement
+        self.strands = strands
+
+    def seconds_of(self, job: Any, expected_output: int, queued: int, queued_tokens: int, batch: int) -> float:
+        """Time to a job's last token: queued prompts and its own first, then decoding in a batch of that size."""
+        if not self.model.generates:
+            return (queued + 1) * self.seconds(self.probe(1, 0))
+        prefill = self.seconds(Step.of(prefill=[(0, queued_tokens + job.prompt)], windows=self.model.windows))
+        return prefill + expected_output * self.seconds(self.probe(batch, job.prompt + expected_output // 2))
+
+    def joules_of(self, job: Any, expected_output: int, batch: int) -> float:
+        """Dynamic energy of a job: its prefill, and its share of decode steps in a batch of that size."""
+        if not self.model.generates:
+            return self.joules(self.probe(1, 0))
+        decode = self.joules(self.probe(batch, job.prompt + expected_output // 2)) / batch
+        return self.joules(Step.of(prefill=[(0, job.prompt)], windows=self.model.windows)) + expected_output * decode
+
+    def probe(self, batch: int, context: int) -> Step:
+        """A plain step: `batch` sequences decoding at `context`, or that many one-shot inputs."""
+        if not self.model.generates:
+            return Step(items=batch)
+        windowed = {window: Attended(context=float(batch * min(window, context))) for window in self.model.windows}
+        return Step(decode=batch, emits=batch, full=Attended(context=float(batch * context)), windowed=windowed)
+
+    def seconds(self, step: Step) -> float:
+        """Seconds of a step."""
+        if self.strands:
+            return max(float(timeline(strand, self.cluster, step, {}).token) for strand in self.strands)
+        return sum(float(demand.alone(self.cluster.capacities)) for demand in self._work(step))
+
+    def joules(self, step: Step) -> float:
+        """Dynamic joules of a step."""
+        priced = [d for strand in self.strands for d in price_classes(strand, self.cluster, step, {})] or self._work(step)
+        return sum(float(joules) for demand in priced for joules in demand.joules.values())
+
+    def _work(self, step: Step) -> list[Demand]:
+        return [self.cluster.compute(device, part(step)) for device, parts in self.placement.parts.items() for part in parts]

@@ -1,0 +1,138 @@
+"""Plans in which nothing contends, and small scenarios run in two ways."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import strategies as st
+
+from edgewright.hwmodels import Attachment, Cluster, Connection, Work
+from edgewright.hwmodels.ideal import ideal_device, ideal_link, ideal_storage
+from edgewright.policies.plan import (
+    Alloc,
+    Cancel,
+    Collective,
+    Compute,
+    Delay,
+    Free,
+    Join,
+    Load,
+    Op,
+    Prev,
+    Signal,
+    Transfer,
+    Wait,
+    detach,
+    par,
+    race,
+    seq,
+)
+
+LEAVES = 30
+
+
+@pytest.fixture(scope="session")
+def apart():
+    """A cluster with a device, a storage and a link for every leaf of a plan, so that no two of them share anything."""
+    names = [f"{kind}{number}" for number in range(LEAVES) for kind in ("left", "right")]
+    links = (Connection(f"link{n}", (f"left{n}", f"right{n}"), ideal_link(10.0, 0.01, mtu=2.0)) for n in range(LEAVES))
+    stores = (Attachment("disk", f"left{n}", ideal_storage(20.0, latency=0.02)) for n in range(LEAVES))
+    return Cluster(dict.fromkeys(names, ideal_device(10.0, 1000.0)), (), tuple(links), tuple(stores))
+
+
+@pytest.fixture(scope="session")
+def quiet_plans():
+    """A strategy: `quiet_plans(count)` draws that many plans on `apart` for one script; later ones may wait for what earlier ones left.
+
+    Nothing contends, and no two moments coincide by chance: amounts are unlike, and branches of races begin and end with a delay.
+    """
+    return quiet
+
+
+@dataclass
+class Growing:
+    """What has been drawn so far. Leaves refer only to what was drawn before them, so nothing waits in a circle."""
+
+    leaves: int = 0
+    names: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    joinable: list[str] = field(default_factory=list)
+    cancellable: list[str] = field(default_factory=list)
+
+
+@st.composite
+def quiet(draw, count=1):
+    growing, plans = Growing(), []
+    for _ in range(count):
+        growing.names.clear()
+        plans.append(_tree(draw, growing, depth=3, certain=True))
+    return plans
+
+
+def _tree(draw, growing, depth, certain):
+    """A plan of a few levels; `certain`: it is never cancelled, so others may wait for its signals."""
+    kind = draw(st.sampled_from(("seq", "par", "race", "detach", "leaf"))) if depth and growing.leaves < LEAVES - 8 else "leaf"
+    if kind == "leaf":
+        return _leaf(draw, growing, certain)
+    if kind == "detach":
+        return _aside(draw, growing, depth, certain)
+    children = [_tree(draw, growing, depth - 1, certain and kind != "race") for _ in range(draw(st.integers(1, 4)))]
+    if kind == "race":
+        return race(*(seq(_pause(draw, growing), child, _pause(draw, growing)) for child in children))
+    return seq(*children) if kind == "seq" else par(*children)
+
+
+def _aside(draw, growing, depth, certain):
+    cancellable = draw(st.booleans())
+    child = _tree(draw, growing, depth - 1, certain and not cancellable)
+    name = f"aside{len(growing.joinable)}"
+    growing.joinable.append(name)
+    if cancellable:
+        growing.cancellable.append(name)
+    return detach(child, name)
+
+
+def _leaf(draw, growing, certain):
+    kinds = ["compute", "transfer", "message", "collective", "load", "delay", "pool"]
+    kinds += [kind for kind, possible in (("signal", certain), ("wait", growing.flags), ("join", growing.joinable)) if possible]
+    kinds += ["cancel"] if growing.cancellable else []
+    op = _operation(draw, growing, draw(st.sampled_from(tuple(kinds))))
+    if not isinstance(op, Op):
+        return op
+    if growing.names and draw(st.booleans()):
+        op = replace(op, after=(Prev(draw(st.sampled_from(tuple(growing.names)))),))
+    growing.names.append(op.name)
+    return op
+
+
+def _operation(draw, growing, kind):
+    number, amount = growing.leaves, _amount(draw, growing)
+    name, device, other = f"n{number}", f"left{number}", f"right{number}"
+    made = {
+        "compute": lambda: Compute(device, Work.of("gemm", "fp32", 10.0 * amount), name=name),
+        "transfer": lambda: Transfer(device, other, 2.0 + amount, name=name),
+        "message": lambda: Transfer(device, other, 0.1 * amount, name=name),
+        "collective": lambda: Collective("allreduce", (device, other), 10.0 * amount, name=name),
+        "load": lambda: Load(device, 20.0 * amount, name=name),
+        "delay": lambda: Delay(amount, name=name),
+        "pool": lambda: seq(Alloc("slots", amount), Delay(amount), Free("slots", amount)),
+        "signal": lambda: Signal(_put(growing.flags, name), 2, name=name),
+        "wait": lambda: Wait(growing.flags.pop(), draw(st.integers(1, 2)), name=name),
+        "join": lambda: Join(draw(st.sampled_from(tuple(growing.joinable))), name=name),
+        "cancel": lambda: Cancel(draw(st.sampled_from(tuple(growing.cancellable))), name=name),
+    }
+    return made[kind]()
+
+
+def _amount(draw, growing):
+    """About 0.1 to 10, and unlike any other of the same plans."""
+    growing.leaves += 1
+    return draw(st.integers(1, 100)) * 0.1 * 1.0123456789**growing.leaves
+
+
+def _pause(draw, growing):
+    return Delay(0.01 * _amount(draw, growing))
+
+
+def _put(items, item):
+    items.append(item)
+    return item
