@@ -84,7 +84,7 @@ def _times(
     start: list[Quantity] = []
     end: list[Quantity] = []
     finish: list[Quantity] = []
-    signalled = _signals(strand, past)
+    signalled, left = _signals(strand, past), dict(past.ends)
     for node, op in enumerate(strand.ops):
         if isinstance(op, Call):
             raise PlanError("a plan that calls another service has no makespan of its own")
@@ -93,12 +93,14 @@ def _times(
             begun = _earliest(_exits(op, finish))
         elif isinstance(op, Join):
             members = (end[member] for member in strand.groups.get(op.target, ()) if member < node)
-            begun = _later(_later(begun, past.ends.get(op.target, 0.0)), _latest(members))
+            begun = _later(_later(begun, left.get(op.target, 0.0)), _latest(members))
         elif isinstance(op, Wait):
             begun = _later(begun, _latest(end[source] if isinstance(source, int) else source for source in signalled[node]))
         start.append(begun)
         end.append(begun + alone[node])
         finish.append(end[node])
+        if isinstance(op, Cancel) and op.target in left:
+            left[op.target] = min(left[op.target], float(end[node]))
         if node in cancelled:
             import numpy as np
 

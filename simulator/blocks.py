@@ -29,6 +29,7 @@ class BlockPool:
         used: blocks held by requests; `retained`: blocks of finished sessions, kept while nobody needs them.
         peak: the most blocks ever held, retained ones included.
         evictions: retained sessions that had to go.
+        changes: how often what is remembered of sessions has changed.
         slot_tokens: if set, every request reserves this many tokens whatever it needs (engines without paging).
     """
 
@@ -42,6 +43,7 @@ class BlockPool:
         self.retained = 0
         self.peak = 0
         self.evictions = 0
+        self.changes = 0
         self.held: dict[int, int] = {}
         self._sessions: OrderedDict[tuple[str, int], tuple[int, int]] = OrderedDict()
 
@@ -83,6 +85,7 @@ class BlockPool:
             self._forget(_session_of(request))
             self._sessions[_session_of(request)] = (request.context, blocks)
             self.retained += blocks
+            self.changes += 1
 
     def remembered(self, request: Request) -> int:
         """Tokens of the request's history that are cached now; its last prompt token is computed in any case."""
@@ -91,16 +94,17 @@ class BlockPool:
 
     def recall(self, request: Request) -> None:
         """The blocks that the request's session left behind are its own from now on."""
-        found = self._sessions.pop(_session_of(request), None)
+        found = self._forget(_session_of(request))
         if found is not None:
-            self.retained -= found[1]
             self.used += found[1]
             self.held[request.id] = self.held.get(request.id, 0) + found[1]
 
-    def _forget(self, session: tuple[str, int]) -> None:
+    def _forget(self, session: tuple[str, int]) -> tuple[int, int] | None:
         found = self._sessions.pop(session, None)
         if found is not None:
             self.retained -= found[1]
+            self.changes += 1
+        return found
 
     def _evict(self) -> None:
         while self.used + self.retained > self.capacity:
@@ -123,9 +127,7 @@ class BlockPool:
         """
         if self.slot_tokens is not None:
             return min(most, *(self.slot_tokens - request.context for request in requests))
-        prompts = np.array([request.prompt for request in requests], dtype=np.float64)
-        contexts = np.array([request.context for request in requests], dtype=np.float64)
-        held = np.array([self.held.get(request.id, 0) for request in requests], dtype=np.int64)
+        prompts, contexts, held = self._columns(requests)
 
         def enough(steps: int) -> bool:
             return int(np.maximum(self._blocks_of(prompts, contexts + steps) - held, 0).sum()) <= self.free - self.retained
@@ -137,6 +139,21 @@ class BlockPool:
             middle = (low + high) // 2
             low, high = (middle, high) if enough(middle) else (low, middle)
         return low
+
+    def held_over(self, requests: Sequence[Request], steps: int) -> NDArray[np.int64]:
+        """Blocks held by all, retained sessions included, as each of these caches 1, 2, ..., `steps` tokens more and nobody is evicted."""
+        if self.slot_tokens is not None:
+            return np.full(steps, self.used + self.retained)
+        prompts, contexts, held = self._columns(requests)
+        needed = self._blocks_of(prompts[:, None], contexts[:, None] + np.arange(1, steps + 1))
+        grown: NDArray[np.int64] = np.maximum(needed - held[:, None], 0).sum(axis=0)
+        return self.used + self.retained + grown
+
+    def _columns(self, requests: Sequence[Request]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+        """Prompt, context and blocks held of each request."""
+        prompts = np.array([request.prompt for request in requests], dtype=np.float64)
+        contexts = np.array([request.context for request in requests], dtype=np.float64)
+        return prompts, contexts, np.array([self.held.get(request.id, 0) for request in requests], dtype=np.int64)
 
     def _blocks_of(self, prompts: NDArray[np.float64], contexts: NDArray[np.float64]) -> NDArray[np.int64]:
         resident = np.asarray(self.policy.footprint(prompts, contexts).resident).astype(np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from edgewright.simulator.assemble_memory import kv_bytes_per_token, resident_bytes
@@ -133,7 +134,7 @@ def _peak_together(simulation: Simulation, device: str) -> float:
     now: dict[str, float] = {}
     highest = 0.0
     rows = simulation.recorder.rows["kv"]
-    for name, blocks in zip(rows["replica"], rows["blocks"], strict=True):
+    for _, name, blocks in sorted(zip(rows["time_s"], rows["replica"], rows["blocks"], strict=True), key=itemgetter(0)):
         if name in sizes:
             now[name] = blocks * sizes[name]
             highest = max(highest, sum(now.values()))

@@ -307,7 +307,7 @@ class Execution:
         """
         open_nodes = [node for node in nodes if self.state[node] < ENDED]
         taken = self._taken(nodes) if open_nodes else {}
-        for node in open_nodes:
+        for node in nodes if open_nodes else ():
             self.state[node] = CANCELLED
         for node in open_nodes:
             handle = self.handles.pop(node, None)

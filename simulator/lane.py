@@ -205,11 +205,14 @@ class _StepWork:
         self.decoding = decoding
         self.step = step
         self.started = lane.now
+        self.waiting = len(lane.replica.waiting)
         self.settled_iterations = 0
+        self._hold(np.array([self.started]))
 
     def stretched(self, stretch: Stretch, whole: int, partial: bool) -> None:
         """A stretch is over after `whole` iterations; `partial`: one more goes on in the interpreter."""
         if whole:
+            self._hold(np.concatenate(([self.started], stretch.ends[: whole if partial else whole - 1])))
             self._record(stretch.ends[:whole])
             self.settled_iterations = whole
         if partial:
@@ -227,11 +230,20 @@ class _StepWork:
             self.replica.experts.commit(iterations)
         self.lane.settled()
 
+    def _hold(self, begun: Any) -> None:
+        """Steps have begun at these times: in each, every job that decodes holds memory for one token more."""
+        kv = self.replica.kv
+        if kv is None or not self.decoding:
+            return
+        self.replica.recorder.held(self.replica, begun, kv.held_over(self.decoding, len(begun)))
+        for request in self.decoding:
+            kv.grow(request, request.context + len(begun))
+
     def _record(self, ends: Any) -> None:
         """Account whole steps that ended at these times."""
         replica, count = self.replica, len(ends)
         first, last = float(ends[0]), float(ends[-1])
-        replica.recorder.step(replica, self.started, ends, len(self.decoding), sum(tokens for _, tokens in self.chunks), self.step)
+        replica.recorder.step(replica, self.started, ends, len(self.decoding), self._prefill, self.step, self.waiting)
         replica.recorder.gaps(self.decoding, ends)
         self.started = last
         for request, tokens in self.chunks:
@@ -239,11 +251,13 @@ class _StepWork:
         for request in self.decoding:
             request.context += count
             request.emit(count, first, last)
-            if replica.kv is not None:
-                replica.kv.grow(request, request.context)
             if request.remaining <= 0:
                 replica.complete(request, self.lane)
         replica.recorder.blocks(replica)
+
+    @property
+    def _prefill(self) -> int:
+        return sum(tokens for _, tokens in self.chunks)
 
     def _prefilled(self, request: Request, tokens: int, now: float) -> None:
         replica = self.replica

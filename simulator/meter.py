@@ -1,6 +1,7 @@
 """Meters: power of every domain and utilisation of every resource, in bins of a sampling period.
 
 The peak of a bin is the highest mean over its sub-periods (a second, or the period if that is shorter): what a meter of that speed sees.
+What is left of a sub-period when the run ends counts if it is more than half of one; a bin as short as that has no peak but its mean.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Meter:
         for index, domain in enumerate(self.domains):
             joules = self._joules[index] - self._bin_joules[index]
             budget = float("nan") if domain.budget is None else domain.budget
-            self.recorder.add("power", domain.name, start, end, joules, joules / (end - start), self._peaks[index], budget)
+            mean = joules / (end - start)
+            self.recorder.add("power", domain.name, start, end, joules, mean, max(self._peaks[index], mean), budget)
         self._bin_joules, self._peaks = list(self._joules), [0.0] * len(self.domains)
         self._usage(start, end)
         self._bin_start = end

@@ -48,13 +48,15 @@ class Recorder:
         """Whether the request counts: asked by a user, within the window."""
         return request.caller is None and self.window[0] <= request.arrival < self.window[1]
 
-    def step(self, replica: Replica, start: float, ends: NDArray[np.float64], decoding: int, prefill: int, step: Step) -> None:
-        """A step, or a run of steps, has been computed (before its requests are brought up to date)."""
+    def step(
+        self, replica: Replica, start: float, ends: NDArray[np.float64], decoding: int, prefill: int, step: Step, waiting: int
+    ) -> None:
+        """A step, or a run of steps, has been computed, and `waiting` jobs waited at its start (before its requests are brought up to date)."""
         count = len(ends)
         context = sum(request.context for lane in replica.lanes for request in lane.running) + prefill + decoding * count
         blocks = replica.kv.used if replica.kv is not None else 0
         output = decoding * count + (step.emits - decoding)
-        self.add("steps", replica.name, start, float(ends[-1]), count, decoding, prefill, output, context, len(replica.waiting), blocks)
+        self.add("steps", replica.name, start, float(ends[-1]), count, decoding, prefill, output, context, waiting, blocks)
         if replica.machine.signals.stepped:
             replica.machine.signals.stepped(replica.name, start, float(ends[-1]), count)
 
@@ -92,6 +94,13 @@ class Recorder:
         if self._blocks.get(replica.name) != held:
             self._blocks[replica.name] = held
             self.add("kv", replica.name, float(replica.env.now), held, replica.kv.capacity)
+
+    def held(self, replica: Replica, times: NDArray[np.float64], blocks: NDArray[np.int64]) -> None:
+        """From each of these times on, a replica held that many KV blocks."""
+        before = np.concatenate(([self._blocks.get(replica.name, -1)], blocks[:-1]))
+        for index in np.flatnonzero(blocks != before):
+            self.add("kv", replica.name, float(times[index]), int(blocks[index]), replica.kv.capacity if replica.kv is not None else 0)
+        self._blocks[replica.name] = int(blocks[-1])
 
     def preempted(self, replica: Replica) -> None:
         """A replica has taken a request's memory away."""

@@ -85,6 +85,7 @@ class Replica:
             for index in range(setup.placement.lanes)
         ]
         self._order = 0
+        self._seen = 0
 
     def _block_pool(self) -> BlockPool | None:
         if self.capacity.blocks is None:
@@ -170,19 +171,27 @@ class Replica:
         """A request has reached the replica."""
         request.queued = float(self.env.now)
         request.replica = self.name
-        if request.session is not None and self.kv is not None:
-            request.cached = max(request.cached, self.kv.remembered(request))
+        if request.session is not None:
+            self._seen = -1
         self.waiting.append(request)
         self.recorder.queue(self)
         for lane in self.lanes:
             lane.arrived()
 
     def refresh(self) -> None:
-        """What sessions left in the cache may have gone since their next turns queued: look again before a decision."""
-        if self.kv is not None and self.kv.retained:
-            for request in self.waiting:
-                if request.session is not None and not request.kv_from:
-                    request.cached = self.kv.remembered(request)
+        """Look before a decision what sessions have left in the cache for their turns in the queue, if that may have changed.
+
+        It is for the first of a session's turns; another has it once that one leaves it behind.
+        """
+        if self.kv is None or self.kv.changes == self._seen:
+            return
+        self._seen = self.kv.changes
+        met: set[tuple[str, int]] = set()
+        for request in self.waiting:
+            if request.session is not None and not request.kv_from:
+                session = request.job.source, request.session
+                request.cached = 0 if session in met else self.kv.remembered(request)
+                met.add(session)
 
     def take(self, jobs: Sequence[int], lane: Lane) -> list[Request]:
         """Move waiting requests into a lane's batch, with the memory of their prompts."""
@@ -255,6 +264,7 @@ class Replica:
     @property
     def queued_tokens(self) -> int:
         """Prompt tokens waiting to be computed."""
+        self.refresh()
         return sum(request.tokens for request in self.waiting)
 
     @property

@@ -18,9 +18,12 @@ __all__ = ["decode_run", "fetched_tokens", "mixed_step", "step_at"]
 
 
 def mixed_step(decoding: Sequence[Request], chunks: Sequence[tuple[Request, int]], windows: Sequence[int], policy: KvPolicy) -> Step:
-    """One step: the jobs that decode, and `(job, tokens)` chunks of prompts. Prefill attends to all that is cached."""
+    """One step: the jobs that decode, and `(job, tokens)` chunks of prompts. Prefill attends to all that is cached.
+
+    A prompt that is finished yields a token, unless its job wants none (only the cache, as a draft model's does).
+    """
     past = [(request.context, tokens) for request, tokens in chunks if tokens]
-    finishing = sum(1 for request, tokens in chunks if tokens and tokens == request.prompt_left)
+    finishing = sum(1 for request, tokens in chunks if tokens and tokens == request.prompt_left and request.remaining > 0)
     step = Step.of(prefill=past, windows=windows, emits=finishing + len(decoding))
     if not decoding:
         return step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,15 +79,18 @@ def _runs(model: Model, shards: int) -> list[tuple[int, int, int]]:
 
 def _check(model: Model, replica: ReplicaSpec) -> None:
     shards = len(replica.devices)
-    if not any(block.reduces for block in model.blocks):
+    sharded = [block for block in model.blocks if block.reduces]
+    if not sharded:
         raise ValueError(f"{replica.name}: {model.name} has no block that can be sharded, which partitioning 'tensor_parallel' needs")
-    for block in model.blocks:
-        if block.reduces and not block.shardable(shards):
+    for block in sharded:
+        if not block.shardable(shards):
             raise ValueError(
-                f"{replica.name}: {block.name} of {model.name} does not divide into {shards} shards; "
-                f"accepted are the divisors of {_ways(block)}"
+                f"{replica.name}: {block.name} of {model.name} does not divide into {shards} shards; accepted are {_accepted(sharded)}"
             )
 
 
-def _ways(block: Block) -> str:
-    return " and ".join(str(ways) for ways in sorted({each.ways for each in block.operators if each.ways > 1})) or "1"
+def _accepted(blocks: Sequence[Block]) -> str:
+    """The numbers of shards, from 2 up, into which all these blocks divide."""
+    distinct = {block.operators: block for block in blocks}.values()
+    most = min(max(each.ways for each in block.operators) for block in distinct)
+    return ", ".join(str(shards) for shards in range(2, most + 1) if all(block.shardable(shards) for block in distinct)) or "none"

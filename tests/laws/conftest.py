@@ -27,7 +27,8 @@ from edgewright.policies.plan import (
     seq,
 )
 
-LEAVES = 30
+LEAVES = 64
+"""Four children at each of three levels."""
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +42,8 @@ def apart():
 
 @pytest.fixture(scope="session")
 def quiet_plans():
-    """A strategy: `quiet_plans(count)` draws that many plans on `apart` for one script; later ones may wait for what earlier ones left.
+    """A strategy: `quiet_plans(count)` draws that many plans for one script; later ones may wait for what earlier ones left,
+    but cancel only what is their own. `leftovers=False`: nothing is detached or signalled.
 
     Nothing contends, and no two moments coincide by chance: amounts are unlike, and branches of races begin and end with a delay.
     """
@@ -52,7 +54,9 @@ def quiet_plans():
 class Growing:
     """What has been drawn so far. Leaves refer only to what was drawn before them, so nothing waits in a circle."""
 
+    leftovers: bool
     leaves: int = 0
+    amounts: int = 0
     names: list[str] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     joinable: list[str] = field(default_factory=list)
@@ -60,17 +64,19 @@ class Growing:
 
 
 @st.composite
-def quiet(draw, count=1):
-    growing, plans = Growing(), []
+def quiet(draw, count=1, leftovers=True):
+    growing, plans = Growing(leftovers), []
     for _ in range(count):
         growing.names.clear()
-        plans.append(_tree(draw, growing, depth=3, certain=True))
+        growing.cancellable.clear()
+        plans.append(_tree(draw, growing, depth=3 if count == 1 else 2, certain=True))
     return plans
 
 
 def _tree(draw, growing, depth, certain):
     """A plan of a few levels; `certain`: it is never cancelled, so others may wait for its signals."""
-    kind = draw(st.sampled_from(("seq", "par", "race", "detach", "leaf"))) if depth and growing.leaves < LEAVES - 8 else "leaf"
+    kinds = ("seq", "par", "race", "leaf", *(["detach"] if growing.leftovers else []))
+    kind = draw(st.sampled_from(kinds)) if depth else "leaf"
     if kind == "leaf":
         return _leaf(draw, growing, certain)
     if kind == "detach":
@@ -93,7 +99,11 @@ def _aside(draw, growing, depth, certain):
 
 def _leaf(draw, growing, certain):
     kinds = ["compute", "transfer", "message", "collective", "load", "delay", "pool"]
-    kinds += [kind for kind, possible in (("signal", certain), ("wait", growing.flags), ("join", growing.joinable)) if possible]
+    kinds += [
+        kind
+        for kind, possible in (("signal", certain and growing.leftovers), ("wait", growing.flags), ("join", growing.joinable))
+        if possible
+    ]
     kinds += ["cancel"] if growing.cancellable else []
     op = _operation(draw, growing, draw(st.sampled_from(tuple(kinds))))
     if not isinstance(op, Op):
@@ -106,6 +116,7 @@ def _leaf(draw, growing, certain):
 
 def _operation(draw, growing, kind):
     number, amount = growing.leaves, _amount(draw, growing)
+    growing.leaves += 1
     name, device, other = f"n{number}", f"left{number}", f"right{number}"
     made = {
         "compute": lambda: Compute(device, Work.of("gemm", "fp32", 10.0 * amount), name=name),
@@ -125,8 +136,8 @@ def _operation(draw, growing, kind):
 
 def _amount(draw, growing):
     """About 0.1 to 10, and unlike any other of the same plans."""
-    growing.leaves += 1
-    return draw(st.integers(1, 100)) * 0.1 * 1.0123456789**growing.leaves
+    growing.amounts += 1
+    return draw(st.integers(1, 100)) * 0.1 * 1.0123456789**growing.amounts
 
 
 def _pause(draw, growing):

@@ -207,8 +207,16 @@ def test_tensor_parallel_runs_under_contention_as_it_is_priced(algorithm):
 
 def test_heads_that_do_not_divide_are_refused():
     """4 heads over 3 devices."""
-    with pytest.raises(ValueError, match=r"layer0.attention of tiny does not divide into 3 shards; accepted are the divisors of 4"):
+    with pytest.raises(ValueError, match=r"layer0.attention of tiny does not divide into 3 shards; accepted are 2, 4$"):
         TensorParallel().plan(tiny(), spec(1.0, 1.0, 1.0))
+
+
+def test_the_accepted_shards_of_grouped_queries_are_listed():
+    """12 query heads on 2 keys and values: 3 shards would cut a group apart, 2 take one each, 4 half of one, and 6 and 12 a part of one;
+    but 6 and 12 do not divide the 8960 columns of the feed-forward."""
+    model = zoo.model("qwen2.5-1.5b")
+    with pytest.raises(ValueError, match=r"does not divide into 5 shards; accepted are 2, 4$"):
+        TensorParallel().plan(model, spec(*(1.0,) * 5))
 
 
 def test_models_without_shards_are_refused():

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
+from edgewright.policies.compile import compile_plan
+from edgewright.simulator.interpreter import PlanRunner, Scope
 from edgewright.simulator.result import Result
+from edgewright.simulator.scenario import Scenario
+from edgewright.simulator.simulation import Simulation
+from edgewright.simulator.stepping import step_at
+from edgewright.simulator.stretch import Stretch
 from edgewright.simulator.tables import with_latencies
+from edgewright.workloads import Job, Step
 
 END = 400.0
 DEVICES = ("orin0", "orin1", "nx0", "rtx0", "pi0", "pi1", "pi2", "pi3")
@@ -30,6 +37,74 @@ def bare():
 def jobs_of():
     """`jobs_of(rows, end=100.0)`: the table of jobs, each row a mapping of what differs from a completed chat request of two tokens."""
     return _jobs_of
+
+
+@pytest.fixture
+def boards():
+    """`boards(count, replica={}, arrivals=NOBODY, prompt=64, output=32, engine={}, device={}, links={}, **tables) -> Simulation`.
+
+    Boards `pi0`, `pi1`, ..., each on a link (`lan0`, `lan1`, ...) to one switch, all of them the one replica `chat.only`; users are behind
+    a link `lan` of their own. `replica`, `engine`, `device` and `links` (by name) add to these tables, `tables` replace whole ones.
+    """
+    return _boards
+
+
+@pytest.fixture
+def ask():
+    """`ask(simulation, number, prompt, output, entry=None, **of_the_job) -> Request`: send a job to `chat` now."""
+    return _ask
+
+
+@pytest.fixture
+def jump():
+    """`jump(machine, plan, steps=1, step=Step()) -> (stretch, tokens)`: steps one after another, jumped over until cut."""
+    return _jump
+
+
+NOBODY = {"process": "poisson", "rate": "0.000001 /min"}
+"""No arrival within a thousand hours or so: tests ask themselves."""
+
+
+def _boards(count, replica=(), arrivals=NOBODY, prompt=64, output=32, engine=(), device=(), links=(), **tables):
+    names = [f"pi{number}" for number in range(count)]
+    lengths = {"lengths": "joint", "prompt": {"shape": "fixed", "value": prompt}, "output": {"shape": "fixed", "value": output}}
+    only = {"name": "only", "devices": names} | dict(replica)
+    plain = {"preset": "ideal", "block_size": 16}
+    cluster = {"devices": {name: {"device": "rpi5_8gb"} | dict(device) for name in names}, "nodes": ["user", "switch"]}
+    ends = {f"lan{number}": name for number, name in enumerate(names)} | {"lan": "user"}
+    cluster["links"] = [{"name": n, "link": "eth_1g", "between": [end, "switch"]} | dict(links).get(n, {}) for n, end in ends.items()]
+    found = {
+        "name": "boards",
+        "seed": 1,
+        "run": {"warmup": "0 s", "window": "60 s", "drain": "60 s"},
+        "cluster": cluster,
+        "services": {"chat": {"model": "smollm-135m", "format": "q8_0", "replicas": [only], "engine": plain | dict(engine)}},
+        "workloads": {"questions": {"service": "chat", "entry": "user", "arrivals": arrivals, "lengths": lengths}},
+    }
+    return Simulation(Scenario.of(found | tables))
+
+
+def _ask(simulation, number, prompt, output, entry=None, **of_the_job):
+    before = len(simulation.recorder.requests)
+    simulation.submit(Job(number, "chat", "test", simulation.now, prompt, output, index=number, **of_the_job), entry, lambda _: None)
+    return simulation.recorder.requests[before]
+
+
+def _jump(machine, plan, steps=1, step=None):
+    step = Step() if step is None else step
+    program = compile_plan(plan)
+    runner, tokens = PlanRunner(Scope(machine, "plan"), program), []
+
+    def token():
+        tokens.append(machine.env.now)
+        if len(tokens) < steps:
+            runner.step(step_at(step, len(tokens)), token)
+
+    def ended(stretch, whole, partial):
+        tokens.extend(map(float, stretch.ends[:whole]))
+
+    stretch = Stretch(runner, program.strands[0], step, steps, ended, token, lambda number: step_at(step, number))
+    return stretch, tokens
 
 
 def synthetic(requests=80, frames=120, seed=7):

@@ -216,7 +216,7 @@ BAD: dict[str, tuple[str, Any, str, str, str]] = {
         [{"name": "tp", "devices": ["pi"], "partitioning": "tensor_parallel"}],
         "services.chat.replicas.0.partitioning",
         "llama-3.2-1b on pi0, pi1, pi2: chat.tp: layer0.attention of llama-3.2-1b does not divide into 3 shards",
-        "the divisors of 32",
+        "2, 4, 8, 16, 32",
     ),
     "streaming without a storage": (
         "services.small.replicas",
