@@ -58,9 +58,6 @@ def _notes(simulation: Simulation) -> list[str]:
     notes = []
     if len(simulation.recorder.rows["operations"]["name"]) == most and most:
         notes.append(f"table operations holds the first {most} interpreted operations of the window only")
-    for name, domain in simulation.domains.items():
-        if domain.children:
-            notes.append(f"power of {name} is without the domains behind it; its controller sees all of them")
     return notes
 
 

@@ -32,6 +32,7 @@ class Meter:
         self._last_tick = 0.0
         self._joules = [0.0] * len(domains)
         self._bin_joules = [0.0] * len(domains)
+        self._own_joules = [0.0] * len(domains)
         self._peaks = [0.0] * len(domains)
         self._amounts: dict[str, float] = {}
 
@@ -49,7 +50,7 @@ class Meter:
             return
         self.machine.settle()
         for index, domain in enumerate(self.domains):
-            joules = domain.own_joules()
+            joules = domain.joules()
             if now - self._last_tick > 0.5 * self.tick:
                 self._peaks[index] = max(self._peaks[index], (joules - self._joules[index]) / (now - self._last_tick))
             self._joules[index] = joules
@@ -60,10 +61,11 @@ class Meter:
         if end <= start:
             return
         for index, domain in enumerate(self.domains):
-            joules = self._joules[index] - self._bin_joules[index]
+            own = domain.own_joules()
             budget = float("nan") if domain.budget is None else domain.budget
-            mean = joules / (end - start)
-            self.recorder.add("power", domain.name, start, end, joules, mean, max(self._peaks[index], mean), budget)
+            mean = (self._joules[index] - self._bin_joules[index]) / (end - start)
+            self.recorder.add("power", domain.name, start, end, own - self._own_joules[index], mean, max(self._peaks[index], mean), budget)
+            self._own_joules[index] = own
         self._bin_joules, self._peaks = list(self._joules), [0.0] * len(self.domains)
         self._usage(start, end)
         self._bin_start = end

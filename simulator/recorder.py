@@ -51,7 +51,7 @@ class Recorder:
     def step(
         self, replica: Replica, start: float, ends: NDArray[np.float64], decoding: int, prefill: int, step: Step, waiting: int
     ) -> None:
-        """A step, or a run of steps, has been computed, and `waiting` jobs waited at its start (before its requests are brought up to date)."""
+        """A step, or a run of steps, has been computed, its requests not yet brought up to date; `waiting` jobs waited at its start."""
         count = len(ends)
         context = sum(request.context for lane in replica.lanes for request in lane.running) + prefill + decoding * count
         blocks = replica.kv.used if replica.kv is not None else 0

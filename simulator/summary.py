@@ -143,12 +143,13 @@ def _of_power(run: Recorded) -> Iterator[Metric]:
     joules = bins["joules"] * share(bins["start_s"], bins["end_s"], *run.meta["window"])
     domains = {name: rows[seconds[rows] > 0] for name, rows in rows_by(bins["domain"]).items()}
     energy = {name: fsum(joules[rows]) if len(rows) else NAN for name, rows in domains.items()}
-    mean = {name: _ratio(energy[name], fsum(seconds[rows])) for name, rows in domains.items()}
+    mean = {name: _ratio(fsum(bins["mean_W"][rows] * seconds[rows]), fsum(seconds[rows])) for name, rows in domains.items()}
+    own = {name: _ratio(energy[name], fsum(seconds[rows])) for name, rows in domains.items()}
     total = sum(energy.values()) if energy else NAN
     yield Metric("total", "", "energy_J", total, "J")
     tokens = fsum(_step_shares(run, None) * run.tables["steps"]["output_tokens"])
     yield Metric("total", "", "joules_per_token", _ratio(total, tokens), "J")
-    yield Metric("total", "", "mean_power_W", sum(mean.values()) if mean else NAN, "W")
+    yield Metric("total", "", "mean_power_W", sum(own.values()) if own else NAN, "W")
     yield Metric("total", "", "peak_power_W", _max(bins["peak_W"][seconds > 0]) if len(domains) == 1 else NAN, "W")
     for name, rows in domains.items():
         yield Metric("domain", name, "energy_J", energy[name], "J")

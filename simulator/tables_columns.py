@@ -54,12 +54,12 @@ tokens         | int   |   | number of such gaps, measured jobs only
 """
 
 _POWER = """
-domain         | str   |   | power domain; domains do not overlap, and what is in none of the scenario's is in one called `other`
+domain         | str   |   | power domain; what is in none of the scenario's is in one called `other`
 start_s        | float | s | start of the bin
 end_s          | float | s | end of the bin
-joules         | float | J | energy of the bin at the plug
-mean_W         | float | W | joules / (end_s - start_s)
-peak_W         | float | W | greatest power reached within the bin
+joules         | float | J | energy of the bin at the plug, the domains behind it left out: those of all domains add up
+mean_W         | float | W | mean power at the domain's plug, the domains behind it included
+peak_W         | float | W | highest mean over a second (or the bin, if that is shorter) at the domain's plug, likewise
 budget_W       | float | W | budget in force; NaN if none
 """
 

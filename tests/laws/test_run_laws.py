@@ -157,9 +157,8 @@ class Watched:
     def _count(self, change, request):
         if request.caller is not None or request.job.source in self.outside:
             return
-        now = self.simulation.now
-        self.integral += self.inside * (now - self.since)
-        self.inside, self.since = self.inside + change, now
+        self.integral += self.inside * (self.simulation.now - self.since)
+        self.inside, self.since = self.inside + change, self.simulation.now
 
 
 @cache
@@ -240,16 +239,14 @@ def test_tokens_of_steps_are_tokens_of_jobs(watched):
 
 
 def test_energy_is_the_integral_of_power_and_the_sum_of_parts(watched):
+    """Parts: without the domains behind. Power: at the plug, with them."""
     energy, power = watched.tables["energy"], watched.tables["power"]
-    for name in watched.simulation.domains:
+    for name, domain in watched.simulation.domains.items():
         mine = power["domain"] == name
-        parts = energy["joules"][energy["domain"] == name].sum()
-        bins = power["joules"][mine].sum()
-        means = (power["mean_W"] * (power["end_s"] - power["start_s"]))[mine].sum()
-        assert (parts, parts) == pytest.approx((bins, means), rel=REL)
-        assert (power["peak_W"] >= power["mean_W"] * (1 - REL))[mine].all()
-    inner = {child.name for domain in watched.simulation.domains.values() for child in domain.children}
-    plugs = sum(domain.joules() for name, domain in watched.simulation.domains.items() if name not in inner)
+        assert energy["joules"][energy["domain"] == name].sum() == pytest.approx(power["joules"][mine].sum(), rel=REL)
+        assert domain.joules() == pytest.approx((power["mean_W"] * (power["end_s"] - power["start_s"]))[mine].sum(), rel=REL)
+    assert (power["peak_W"] >= power["mean_W"] * (1 - REL)).all()
+    plugs = sum(domain.joules() for name, domain in watched.simulation.domains.items() if name != "rack")
     assert plugs == pytest.approx(energy["joules"].sum(), rel=REL)
 
 
@@ -277,17 +274,13 @@ def joules(watched, owner, part):
 
 def test_the_wire_carries_every_question_and_every_answer(watched):
     """To the site: 4 B per prompt token of what was not rejected, 100 kB per frame. Back: 4 B per token of whole answers, and results."""
-    workloads = watched.simulation.scenario.workloads
     up = down = 0.0
-    for name, table in workloads.items():
-        if table.entry is None:
-            continue
+    for name in watched.outside:
         jobs = jobs_of(watched, watched.tables["jobs"]["source"] == name)
         source = watched.simulation.sources[name].source
         sent, done = jobs["status"] != "rejected", jobs["status"] == "completed"
-        one_shot = source.kind == "infer"
-        up += 100e3 * sent.sum() if one_shot else 4.0 * jobs["prompt_tokens"][sent].sum()
-        down += source.egress_bytes_per_token * done.sum() if one_shot else 4.0 * jobs["output_tokens"][done].sum()
+        up += 100e3 * sent.sum() if source.kind == "infer" else 4.0 * jobs["prompt_tokens"][sent].sum()
+        down += source.egress_bytes_per_token * done.sum() if source.kind == "infer" else 4.0 * jobs["output_tokens"][done].sum()
     traffic = watched.simulation.machine.traffic
     found = [traffic[name].sent if name in traffic else 0.0 for name in ("wire>", "wire<")]
     assert found == pytest.approx([up, down], rel=REL)
@@ -299,24 +292,18 @@ def test_nothing_is_above_its_capacity(watched):
     assert (tables["memory"]["peak_bytes"] <= tables["memory"]["capacity_bytes"]).all()
     assert (tables["usage"]["utilisation"] <= 1 + REL).all()
     assert (tables["resources"]["busy_s"] <= watched.end * (1 + REL)).all()
+    assert {replica.kv.used for replica in watched.simulation.replicas.values() if replica.kv is not None} == {0}  # all is over
     assert (tables["resources"]["amount"] <= tables["resources"]["capacity"] * tables["resources"]["busy_s"] * (1 + REL)).all()
-
-
-def test_what_is_over_holds_nothing(watched):
-    for replica in watched.simulation.replicas.values():
-        assert (replica.queued, replica.running) == (0, 0)
-        assert replica.kv is None or (replica.kv.used, replica.kv.held) == (0, {})
 
 
 def test_the_scenarios_cover_what_they_are_for():
     """Laws that hold because nothing happens are no laws: over all runs there are failures of every kind, and every service works."""
-    together = [run_of(seed) for seed in SEEDS]
+    together = list(map(run_of, SEEDS))
     jobs = Counter(status for each in together for status in each.tables["jobs"]["status"])
     assert jobs["completed"] > 1000
-    assert jobs["rejected"] > 10
-    assert jobs["failed"] > 0
+    assert min(jobs["rejected"], jobs["failed"]) > 10
     assert sum(each.tables["jobs"]["preemptions"].sum() for each in together) > 10
-    assert sum(len(each.tables["actuations"]["target"]) for each in together) > 0
+    assert any(len(each.tables["actuations"]["target"]) for each in together)
     assert {name for each in together for name in each.simulation.services} >= {"chat", "shards", "stream", "experts", "eye", "small"}
     assert any((each.tables["jobs"]["cached_tokens"] > 0).any() for each in together)
 
