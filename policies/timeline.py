@@ -70,7 +70,10 @@ def _timeline(strand: Strand, cluster: Cluster, step: Step, clocks: Mapping[str,
     alone = _durations(demands, cluster)
     start, end, finish = _times(strand, alone, {}, past)
     cancelled: dict[int, Quantity] = {}
-    while (found := _cancelled(strand, finish)) and not _alike(found, cancelled):
+    for _ in strand.ops:  # each pass settles the next cancellation in time
+        found = _cancelled(strand, finish)
+        if _alike(found, cancelled):
+            break
         cancelled = found
         start, end, finish = _times(strand, alone, cancelled, past)
     token = _main_end(strand, end) if strand.token is None else end[strand.token]

@@ -16,8 +16,9 @@ from edgewright.policies.compile import compile_plan
 from edgewright.policies.families import Program
 from edgewright.policies.plan import Plan
 from edgewright.simulator.engines import MemoryPool
-from edgewright.simulator.interpreter import PlanRunner, Scope
+from edgewright.simulator.interpreter import Scope
 from edgewright.simulator.machine import Machine
+from edgewright.simulator.plan_runner import PlanRunner
 from edgewright.simulator.scripts import ScriptRun
 from edgewright.workloads import Step
 

@@ -18,9 +18,10 @@ from edgewright.simulator.blocks import BlockPool
 from edgewright.simulator.engines import MemoryPool
 from edgewright.simulator.experts import ExpertsBinder
 from edgewright.simulator.forecast import Forecast
-from edgewright.simulator.interpreter import PlanRunner, Scope
+from edgewright.simulator.interpreter import Scope
 from edgewright.simulator.lane import Lane
 from edgewright.simulator.machine import Machine
+from edgewright.simulator.plan_runner import PlanRunner
 from edgewright.simulator.presets import EnginePreset
 from edgewright.simulator.program import program_of
 from edgewright.simulator.request import Request

@@ -19,7 +19,8 @@ from edgewright.hwmodels import Demand
 from edgewright.policies.compile import Barrier, Strand, uses_only
 from edgewright.policies.plan import Mark
 from edgewright.policies.timeline import Timeline, timeline
-from edgewright.simulator.interpreter import TIMED, PlanRunner
+from edgewright.simulator.interpreter import TIMED
+from edgewright.simulator.plan_runner import PlanRunner
 from edgewright.workloads import Step
 
 __all__ = ["Stretch", "at_iteration", "can_stretch"]

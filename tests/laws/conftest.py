@@ -33,11 +33,15 @@ LEAVES = 64
 
 @pytest.fixture(scope="session")
 def apart():
-    """A cluster with a device, a storage and a link for every leaf of a plan, so that no two of them share anything."""
+    """`apart()`: a cluster with a device, a storage and a link for every leaf of a plan, so that no two of them share anything.
+
+    (Behind a call, because Hypothesis writes out the arguments of a test that fails, and this one is long.)
+    """
     names = [f"{kind}{number}" for number in range(LEAVES) for kind in ("left", "right")]
     links = (Connection(f"link{n}", (f"left{n}", f"right{n}"), ideal_link(10.0, 0.01, mtu=2.0)) for n in range(LEAVES))
     stores = (Attachment("disk", f"left{n}", ideal_storage(20.0, latency=0.02)) for n in range(LEAVES))
-    return Cluster(dict.fromkeys(names, ideal_device(10.0, 1000.0)), (), tuple(links), tuple(stores))
+    cluster = Cluster(dict.fromkeys(names, ideal_device(10.0, 1000.0)), (), tuple(links), tuple(stores))
+    return lambda: cluster
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,9 @@ from edgewright.policies.compile import compile_plan
 from edgewright.policies.plan import Compute, Mark, Transfer, seq
 from edgewright.policies.pricing import demand_of
 from edgewright.simulator import Scenario, Simulation
-from edgewright.simulator.interpreter import Execution, PlanRunner, Scope
+from edgewright.simulator.interpreter import Execution, Scope
 from edgewright.simulator.machine import Machine
+from edgewright.simulator.plan_runner import PlanRunner
 from edgewright.simulator.stretch import Stretch
 from edgewright.workloads import Step
 

@@ -111,8 +111,9 @@ def test_more_devices_than_segments_are_refused():
 
 def test_stages_take_steps_in_order_and_overlap():
     """Stages of 2 s each: started together, tokens come at 4 and 6 s instead of 4 and 8 s."""
-    from edgewright.simulator.interpreter import PlanRunner, Scope
+    from edgewright.simulator.interpreter import Scope
     from edgewright.simulator.machine import Machine
+    from edgewright.simulator.plan_runner import PlanRunner
 
     machine = Machine(spec(1.0, 1.0).cluster)
     runner = PlanRunner(Scope(machine, "lanes"), compile_plan(Pipeline().plan(chain(1, 1), spec(1.0, 1.0)).program))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from edgewright.policies.compile import compile_plan
-from edgewright.simulator.interpreter import PlanRunner, Scope
+from edgewright.simulator.interpreter import Scope
+from edgewright.simulator.plan_runner import PlanRunner
 from edgewright.simulator.result import Result
 from edgewright.simulator.scenario import Scenario
 from edgewright.simulator.simulation import Simulation
