@@ -43,11 +43,11 @@ def devices(name: str | None, machine: bool) -> None:
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
 def policies(family: str | None, machine: bool) -> None:
     """List the policies of every FAMILY, or of one with their parameters and defaults."""
-    from edgewright.policies.registry import UnknownPolicy, families, policies_of
+    from edgewright.policies.registry import UnknownPolicy, family_names, policies_of
     from edgewright.simulator.errors import ScenarioError
 
     try:
-        found = {each: policies_of(each) for each in ([family] if family else families())}
+        found = {each: policies_of(each) for each in ([family] if family else family_names())}
     except UnknownPolicy as error:
         raise ScenarioError("policies", "", str(error).split(": ")[0], str(error).split("accepted are ")[-1]) from None
     listed = [_described(each, name, choice) for each, choices in found.items() for name, choice in choices.items()]

@@ -12,7 +12,7 @@ import numpy as np
 from edgewright.kernels.jit import compiled
 
 if TYPE_CHECKING:
-    from edgewright.kernels.kernel import Array
+    from edgewright.kernels.spec import Array
 
 __all__ = ["canaries"]
 

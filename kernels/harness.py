@@ -18,7 +18,7 @@ import numpy as np
 
 from edgewright.kernels.host import Host, ThisHost
 from edgewright.kernels.intervals import least_samples, median_interval
-from edgewright.kernels.kernel import Kernel, Operands
+from edgewright.kernels.spec import Kernel, Operands
 
 __all__ = ["CANARY_TOLERANCE", "SHARE_TOLERANCE", "STEAL_TOLERANCE", "Effort", "Sample", "measure"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgewright.kernels.jit import compiled
-from edgewright.kernels.kernel import DTYPES, Array, Kernel, Operands
 from edgewright.kernels.registry import register
+from edgewright.kernels.spec import DTYPES, Array, Kernel, Operands
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from functools import cache
 
-from edgewright.kernels.kernel import Kernel
+from edgewright.kernels.spec import Kernel
 
 __all__ = ["DuplicateKernel", "UnknownKernel", "kernel", "kernel_names", "register"]
 

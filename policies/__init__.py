@@ -7,18 +7,17 @@ May import: `workloads`, `hwmodels`, `kernels`.
 """
 
 from edgewright.policies.compile import CompiledPlan, PlanError, compile_plan
-from edgewright.policies.registry import families, lookup, policies_of, register
-from edgewright.policies.timeline import Timeline, makespan, timeline
+from edgewright.policies.registry import family_names, lookup, policies_of, register
+from edgewright.policies.timeline import Timeline, makespan
 
 __all__ = [
     "CompiledPlan",
     "PlanError",
     "Timeline",
     "compile_plan",
-    "families",
+    "family_names",
     "lookup",
     "makespan",
     "policies_of",
     "register",
-    "timeline",
 ]

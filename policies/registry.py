@@ -11,7 +11,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-__all__ = ["DuplicatePolicy", "UnknownPolicy", "families", "lookup", "policies_of", "register"]
+__all__ = ["DuplicatePolicy", "UnknownPolicy", "family_names", "lookup", "policies_of", "register"]
 
 PolicyClass = TypeVar("PolicyClass", bound=type)
 _REGISTRY: dict[str, dict[str, type]] = {}
@@ -51,7 +51,7 @@ def policies_of(family: str) -> Mapping[str, type[Any]]:
     return MappingProxyType(dict(sorted(found.items())))
 
 
-def families() -> tuple[str, ...]:
+def family_names() -> tuple[str, ...]:
     """The names of all families, sorted."""
     _load_all()
     return tuple(sorted(_REGISTRY))

@@ -14,7 +14,7 @@ from edgewright.policies.conformance.partitioning import check_partitioning
 from edgewright.policies.conformance.power import check_power
 from edgewright.policies.conformance.residency import check_residency
 from edgewright.policies.conformance.routing import check_routing
-from edgewright.policies.registry import families, policies_of
+from edgewright.policies.registry import family_names, policies_of
 
 __all__ = ["SUITES", "check_policy"]
 
@@ -44,7 +44,7 @@ def check_policy(policy: object, family: str | None = None) -> None:
 
 
 def _family_of(policy: object) -> str:
-    for family in families():
+    for family in family_names():
         if type(policy) in policies_of(family).values():
             return family
     raise ValueError(f"{type(policy).__name__} is registered under no family: pass family=")

@@ -12,7 +12,7 @@ from edgewright.policies.experts.affinity import Affinity
 from edgewright.policies.experts.on_demand import OnDemand
 from edgewright.policies.experts.popularity import Popularity
 from edgewright.policies.experts.prefetch import Prefetch
-from edgewright.policies.experts.profiled import profiled
+from edgewright.policies.experts.profiling import profiled
 from edgewright.policies.experts.resident import Resident
 from edgewright.policies.experts.round_robin import RoundRobin
 

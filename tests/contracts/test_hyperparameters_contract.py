@@ -11,7 +11,7 @@ from edgewright.policies.batching import Continuous
 from edgewright.policies.conformance import check_policy
 from edgewright.policies.conformance.battery import SUITES
 from edgewright.policies.conformance.hyperparameters import check_hyperparameters
-from edgewright.policies.registry import families
+from edgewright.policies.registry import family_names
 from edgewright.policies.routing import FirstFit
 
 
@@ -65,4 +65,4 @@ def test_the_suite_is_found_by_registration_or_named() -> None:
 
 
 def test_every_family_has_a_suite() -> None:
-    assert set(families()) == set(SUITES)
+    assert set(family_names()) == set(SUITES)

@@ -2,7 +2,7 @@
 
 
 def test_families_and_policies_are_listed_in_one_order(same_in_every_process):
-    program = "from edgewright.policies.registry import families, policies_of\nfor f in families(): print(f, *policies_of(f))"
+    program = "from edgewright.policies.registry import family_names, policies_of\nfor f in family_names(): print(f, *policies_of(f))"
     listed = same_in_every_process(program).splitlines()
     assert listed == sorted(listed)
 

@@ -126,3 +126,9 @@ def test_every_name_in_all_exists(modules):
         loaded = import_module(f"edgewright.{module}")
         absent.extend(f"{module}.{name}" for name in getattr(loaded, "__all__", ()) if not hasattr(loaded, name))
     assert absent == []
+
+
+def test_no_package_exports_a_name_that_is_also_its_module(modules):
+    """Importing the module would put it in the place of the name, or the other way round, whichever comes last."""
+    clashes = [f"{package}.{name}" for package, tree in modules.items() for name in _all_of(tree) or () if f"{package}.{name}" in modules]
+    assert clashes == []

@@ -16,7 +16,7 @@ def test_importing_a_house_loads_nothing_heavy(house, run_fresh):
 
 
 def test_listing_the_policies_loads_nothing_heavy(run_fresh):
-    statement = "from edgewright.policies.registry import families, policies_of\nfor family in families(): policies_of(family)"
+    statement = "from edgewright.policies.registry import family_names, policies_of\nfor family in family_names(): policies_of(family)"
     assert _loaded(run_fresh, statement) == []
 
 
