@@ -117,9 +117,12 @@ def _traced(scenario: Scenario) -> list[str]:
 
 def _directory(out: Path | None, scenario: Scenario, force: bool) -> Path:
     """Where results go: a directory that does not exist yet, unless `force`."""
+    from edgewright.simulator.result_files import require_replaceable
+
     if out is not None:
         if out.exists() and not force:
             raise FileExistsError(f"{out} exists; accepted: a new directory, or --force to replace a result directory")
+        require_replaceable(out)
         return out
     return next(path for path in _candidates(Path("results"), scenario.name) if not path.exists())
 

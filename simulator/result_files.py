@@ -17,20 +17,25 @@ from edgewright.simulator.tables import TABLES, Columns, Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["read_meta", "read_tables", "replacing", "write_run", "write_tables"]
+__all__ = ["read_meta", "read_tables", "replacing", "require_replaceable", "write_run", "write_tables"]
 
 _RUN = "run.json"
+
+
+def require_replaceable(directory: Path) -> None:
+    """Raise FileExistsError if something that is not a result directory (one that holds `run.json`, or an empty one) stands there."""
+    if directory.exists() and not (directory.is_dir() and _may_go(directory)):
+        raise FileExistsError(f"{directory} exists and is not a result directory (it holds no {_RUN}): nothing was written")
 
 
 @contextmanager
 def replacing(directory: Path) -> Iterator[Path]:
     """A fresh directory to write into, renamed to `directory` at the end; removed if anything was raised.
 
-    Raises FileExistsError if something that is not a result directory (one that holds `run.json`, or an empty one) stands there.
+    Raises FileExistsError as `require_replaceable` does.
     """
     directory = directory.absolute()
-    if directory.exists() and not (directory.is_dir() and _may_go(directory)):
-        raise FileExistsError(f"{directory} exists and is not a result directory (it holds no {_RUN}): nothing was written")
+    require_replaceable(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:

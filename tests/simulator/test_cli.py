@@ -79,6 +79,7 @@ def test_force_spares_what_is_no_result(short: str) -> None:
     (Path("out") / "thesis.txt").write_text("years of work", encoding="utf-8")
     outcome = call("run", short, "--out", "out", "--force", code=2)
     assert "not a result directory" in outcome.stderr
+    assert "seed" not in outcome.stderr, "refused before the clock starts"
     assert outcome.stdout == ""
     assert (Path("out") / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 
