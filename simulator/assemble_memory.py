@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from edgewright.hwmodels import Device
 from edgewright.simulator.assemble import Setup
 
-__all__ = ["Capacity", "Shortage", "kv_bytes_per_token", "kv_capacities", "kv_memory", "resident_bytes"]
+__all__ = ["Capacity", "Shortage", "kv_bytes_per_token", "kv_capacities", "kv_memory", "resident_bytes", "state_bytes"]
 
 
 class Shortage(ValueError):
@@ -37,12 +37,14 @@ class Capacity:
         bytes: on each of its devices that holds a part of the cache.
         tokens: tokens of context that fit, over all sequences; None: the model keeps no cache that grows with context.
         blocks: the same in whole blocks of the engine's size.
+        sequences: sequences whose recurrent state fits at once; None: the model keeps none.
         derivation: how the number came about, in words and figures, for the summary.
     """
 
     bytes: Mapping[str, float]
     tokens: int | None
     blocks: int | None
+    sequences: int | None
     derivation: str
 
 
@@ -60,12 +62,17 @@ def kv_bytes_per_token(setup: Setup) -> dict[str, float]:
     return {device: sum(part.kv_bytes_per_token for part in parts) for device, parts in setup.placement.parts.items()}
 
 
+def state_bytes(setup: Setup) -> dict[str, float]:
+    """Bytes of recurrent state that one sequence takes on each device of a replica."""
+    return {device: sum(part.state_bytes for part in parts) for device, parts in setup.placement.parts.items()}
+
+
 def kv_memory(setups: Sequence[Setup], devices: Mapping[str, Device]) -> dict[str, dict[str, float]]:
     """Bytes of KV memory by replica's scope and device; raises `Shortage` where weights leave nothing."""
     shares: dict[str, dict[str, float]] = {setup.scope: {} for setup in setups}
     for name, device in devices.items():
         here = [setup for setup in setups if name in setup.placement.parts]
-        sharing = [setup for setup in here if setup.tables[1].kv_capacity is None and kv_bytes_per_token(setup)[name] > 0]
+        sharing = [setup for setup in here if setup.tables[1].kv_capacity is None and _caches(setup, name)]
         for setup in here:
             own = setup.tables[1].kv_capacity
             room = _room(setup, here, name, device)
@@ -99,7 +106,7 @@ def _usable(setup: Setup, device: Device) -> float:
 def _capacity(setup: Setup, memory: Mapping[str, float], devices: Mapping[str, Device]) -> Capacity:
     per_token = {device: each for device, each in kv_bytes_per_token(setup).items() if each > 0}
     if not per_token:
-        return Capacity(memory, None, None, "no cache that grows with context")
+        return _of_states(setup, memory)
     tightest = min(per_token, key=lambda device: memory[device] / per_token[device])
     engine = setup.engine
     tokens = int(memory[tightest] // per_token[tightest])
@@ -110,7 +117,25 @@ def _capacity(setup: Setup, memory: Mapping[str, float], devices: Mapping[str, D
         needed = engine.block_size * per_token[tightest]
         raise Shortage(setup, f"{tightest} has {_size(memory[tightest])} left for the KV cache, and one block takes {_size(needed)}")
     words = _derivation(setup, tightest, devices[tightest], memory[tightest], per_token[tightest], blocks)
-    return Capacity(memory, blocks * engine.block_size, blocks, words)
+    return Capacity(memory, blocks * engine.block_size, blocks, None, words)
+
+
+def _caches(setup: Setup, device: str) -> bool:
+    return kv_bytes_per_token(setup)[device] > 0 or state_bytes(setup)[device] > 0
+
+
+def _of_states(setup: Setup, memory: Mapping[str, float]) -> Capacity:
+    """The capacity of a model without a cache that grows: as many sequences as the memory holds recurrent states."""
+    states = {device: each for device, each in state_bytes(setup).items() if each > 0}
+    if not states:
+        return Capacity(memory, None, None, None, "no cache that grows with context")
+    tightest = min(states, key=lambda device: memory[device] / states[device])
+    sequences = int(memory[tightest] // states[tightest])
+    if sequences < 1:
+        left = f"{tightest} has {_size(memory[tightest])} left for recurrent states"
+        raise Shortage(setup, f"{left}, and one sequence takes {_size(states[tightest])}")
+    words = f"{_size(memory[tightest])} / {_size(states[tightest])} of state per sequence = {sequences} sequences on {tightest}"
+    return Capacity(memory, None, None, sequences, words)
 
 
 def _slots(setup: Setup, tokens: int, device: str) -> int:

@@ -80,7 +80,8 @@ class Replica:
         self._prepare(self.program)
         self.forecast = Forecast(machine.cluster, setup, self.strands)
         batching = setup.tables[0].batching
-        share = max(1, self.preset.max_sequences // setup.placement.lanes)
+        most = min(self.preset.max_sequences, capacity.sequences or self.preset.max_sequences)
+        share = max(1, most // setup.placement.lanes)
         self.lanes = [
             Lane(self, batching.start(f"{self.name}.lane{index}", stream.child(f"batching{index}")), share)
             for index in range(setup.placement.lanes)
