@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineRefusal", "Lane"]
 
-LONGEST_STRETCH = 4096
-"""Iterations priced at once: bounds the arrays of a stretch, changes no result."""
-
 
 class EngineRefusal(RuntimeError):
     """A batching policy asked for what the engine cannot do; the message names the policy's decision."""
@@ -170,7 +167,7 @@ class Lane:
     def _iterations(self, batch: Batch, decoding: list[Request]) -> int:
         """Steps of pure decoding that can be bound at once."""
         replica = self.replica
-        most = min(LONGEST_STRETCH, batch.until.steps, replica.most_iterations, *(request.remaining for request in decoding))
+        most = min(batch.until.steps, replica.most_iterations, *(request.remaining for request in decoding))
         if replica.kv is None or most <= 1:
             return int(most)
         return max(1, replica.kv.steps_until_full(decoding, int(most)))
@@ -207,7 +204,7 @@ class _StepWork:
         self.started = lane.now
         self.waiting = len(lane.replica.waiting)
         self.settled_iterations = 0
-        self._hold(np.array([self.started]))
+        self.replica.recorder.blocks(self.replica)
 
     def stretched(self, stretch: Stretch, whole: int, partial: bool) -> None:
         """A stretch is over after `whole` iterations; `partial`: one more goes on in the interpreter."""
@@ -231,7 +228,7 @@ class _StepWork:
         self.lane.settled()
 
     def _hold(self, begun: Any) -> None:
-        """Steps have begun at these times: in each, every job that decodes holds memory for one token more."""
+        """Steps of a run have begun at these times (the first has its memory already): each takes one token more per job that decodes."""
         kv = self.replica.kv
         if kv is None or not self.decoding:
             return

@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 __all__ = ["Replica"]
 
 
+LONGEST_STRETCH = 4096
+"""Iterations priced at once: bounds the arrays of a stretch, changes no result."""
+
+OUTCOME_BLOCK = 64
+"""The same where every iteration has outcomes (expert routes), which are drawn for all of them beforehand."""
+
+
 class Replica:
     """One replica in time. Implements `ServerView` for routers.
 
@@ -46,7 +53,7 @@ class Replica:
         lanes: steps in flight at once.
         kv: paged KV memory, None if the model caches nothing.
         strand: the plan's one strand if a run of steps may be jumped over, else None.
-        most_iterations: how many steps may be bound at once (outcomes are drawn in blocks).
+        most_iterations: how many steps may be bound at once.
     """
 
     def __init__(self, machine: Machine, setup: Setup, capacity: Capacity, outcomes: Outcomes, stream: Stream, recorder: Recorder) -> None:
@@ -69,7 +76,7 @@ class Replica:
             machine, self.name, {name: MemoryPool(f"{self.name}.{name}", size) for name, size in setup.placement.pools.items()}
         )
         self.experts = ExpertsBinder.of(setup, stream.child("experts"))
-        self.most_iterations = 64 if self.experts is not None else 1 << 30
+        self.most_iterations = OUTCOME_BLOCK if self.experts is not None else LONGEST_STRETCH
         agent = self.experts.agent if self.experts is not None else None
         self.program = program_of(setup, agent if isinstance(agent, Program) else setup.placement.program)
         self._runner: PlanRunner | None = None

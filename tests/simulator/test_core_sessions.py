@@ -74,7 +74,7 @@ def test_jumping_and_stepping_agree_under_eviction(boards, monkeypatch):
     arrivals = {"process": "sessions", "rate": "20 /min", "turns": 4, "think": "2 s"}
     runs = []
     for longest in (4096, 1):
-        monkeypatch.setattr("edgewright.simulator.lane.LONGEST_STRETCH", longest)
+        monkeypatch.setattr("edgewright.simulator.replica.LONGEST_STRETCH", longest)
         simulation = boards(1, SMALL, arrivals, output=60)
         simulation.run_until(simulation.end)
         jobs = simulation.result().jobs
