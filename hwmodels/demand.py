@@ -38,10 +38,14 @@ class Demand:
     engine: str | None = None
 
     def alone(self, capacity: Mapping[str, float]) -> Quantity:
-        """Seconds from start to end when every resource is free; `capacity` is in amount per second."""
+        """Seconds from start to end when every resource is free; `capacity` is in amount per second.
+
+        Infinite where a resource that it uses has no capacity.
+        """
         import numpy as np
 
         fluid = self.seconds
         for resource, amount in self.usage.items():
-            fluid = np.maximum(fluid, amount / capacity[resource])
+            rate = capacity[resource]
+            fluid = np.maximum(fluid, amount / rate if rate > 0.0 else np.where(np.asarray(amount) > 0.0, np.inf, 0.0))
         return self.latency + fluid

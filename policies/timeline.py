@@ -60,14 +60,26 @@ class _Past:
     raised: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
-def timeline(strand: Strand, cluster: Cluster, step: Step, clocks: Mapping[str, float]) -> Timeline:
-    """Price one iteration of a strand; waits end with the signal that they match, in program order."""
-    return _timeline(strand, cluster, step, clocks, _Past())
+def timeline(
+    strand: Strand, cluster: Cluster, step: Step, clocks: Mapping[str, float], capacities: Mapping[str, float] | None = None
+) -> Timeline:
+    """Price one iteration of a strand; waits end with the signal that they match, in program order.
+
+    `capacities`: of the moment, where some resources have less than the cluster's own (`Cluster.capacities`) or more.
+    """
+    return _timeline(strand, cluster, step, clocks, _Past(), capacities)
 
 
-def _timeline(strand: Strand, cluster: Cluster, step: Step, clocks: Mapping[str, float], past: _Past) -> Timeline:
+def _timeline(
+    strand: Strand,
+    cluster: Cluster,
+    step: Step,
+    clocks: Mapping[str, float],
+    past: _Past,
+    capacities: Mapping[str, float] | None = None,
+) -> Timeline:
     demands = price_classes(strand, cluster, step, clocks)
-    alone = _durations(demands, cluster)
+    alone = _durations(demands, cluster.capacities if capacities is None else capacities)
     start, end, finish = _times(strand, alone, {}, past)
     cancelled: dict[int, Quantity] = {}
     for _ in strand.ops:  # each pass settles the next cancellation in time
@@ -150,11 +162,11 @@ def _main_end(strand: Strand, end: list[Quantity]) -> Quantity:
     return _latest(end[node] for node in range(len(end)) if node not in strand.detached)
 
 
-def _durations(demands: list[Demand], cluster: Cluster) -> list[Quantity]:
+def _durations(demands: list[Demand], capacities: Mapping[str, float]) -> list[Quantity]:
     known: dict[int, Quantity] = {}
     for demand in demands:
         if id(demand) not in known:
-            known[id(demand)] = demand.alone(cluster.capacities)
+            known[id(demand)] = demand.alone(capacities)
     return [known[id(demand)] for demand in demands]
 
 

@@ -52,7 +52,7 @@ def _bytes(simulation: Simulation) -> None:
     for name, resource in simulation.machine.resources.items():
         live = sum((activity.first - activity.left_at(simulation.now)) * amount for activity, amount in resource.activities.items())
         said = resource.accounted + live
-        same = isclose(resource.moved, said, rel_tol=1e-6, abs_tol=1e-6 * resource.capacity)
+        same = isclose(resource.moved, said, rel_tol=1e-6, abs_tol=1e-6 * resource.nominal)
         _require(same, f"{name} moved {resource.moved:g}, but operations account for {said:g}", simulation)
 
 
@@ -69,10 +69,13 @@ def _pools(simulation: Simulation) -> None:
     most = simulation.now * (1 + 1e-9) + 1e-9
     for name, resource in simulation.machine.resources.items():
         used = sum(activity.rate * amount for activity, amount in resource.activities.items())
-        _require(used <= resource.capacity * (1 + 1e-9), f"{name} carries {used:g} of {resource.capacity:g} per second", simulation)
         _require(
-            resource.moved <= resource.capacity * most, f"{name} moved {resource.moved:g} at {resource.capacity:g} per second", simulation
+            used <= resource.capacity * (1 + 1e-9) + 1e-12 * resource.nominal,
+            f"{name} carries {used:g} of {resource.capacity:g} per second",
+            simulation,
         )
+        within = resource.moved <= resource.offered * (1 + 1e-9) + 1e-9 * resource.nominal
+        _require(within, f"{name} moved {resource.moved:g}, but could have moved {resource.offered:g}", simulation)
         _require(resource.busy_s <= most, f"{name} was busy for {resource.busy_s:g} s", simulation)
     for name, engine in simulation.machine.engines.items():
         _require(engine.busy_s <= most, f"{name} was busy for {engine.busy_s:g} s", simulation)

@@ -5,6 +5,7 @@ Replicas, controllers and tests run plans on it (`simulator.interpreter`); it kn
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import simpy
 
 from edgewright.hwmodels import Cluster, Demand, engine_static_W
+from edgewright.simulator.availability import Availability
 from edgewright.simulator.energy import Ledger
 from edgewright.simulator.engines import EngineQueue, MemoryPool
 from edgewright.simulator.operation import Operation
@@ -39,7 +41,9 @@ class Machine:
         env: the SimPy environment; `env.now` is the time in seconds.
         cluster: the specifications.
         engines, resources, pools: what operations use, by scope.
-        clocks: fraction of maximum by engine; absent means 1. `epoch` counts their changes.
+        capacities: of all resources, as they are now.
+        clocks: fraction of maximum by engine; absent means 1. `epoch` counts changes of clocks and capacities.
+        up: which devices, links and storages work.
         ledger: energy accounts; `traffic`: bytes by link resource.
         signals: what others subscribe to.
         stretches: runs of steps that are being jumped over; settled before anything reads accounts.
@@ -49,6 +53,7 @@ class Machine:
         self.env: Any = env if env is not None else simpy.Environment()
         self.cluster = cluster
         self.signals = Signals()
+        self.up = Availability(self.signals)
         self.ledger = Ledger()
         self.clocks: dict[str, float] = {}
         self.epoch = 0
@@ -62,6 +67,7 @@ class Machine:
             for name, device in cluster.devices.items()
             for pool in device.pools.values()
         }
+        self.capacities: ChainMap[str, float] = ChainMap({}, dict(cluster.capacities))
         self.traffic: dict[str, Traffic] = {}
         self.stretches: dict[Any, None] = {}
         self._open_accounts()
@@ -215,6 +221,22 @@ class Machine:
             operation.reprice()
         if self.signals.clock:
             self.signals.clock(engine, fraction)
+
+    def derate(self, resource: str, cause: str, factor: float) -> None:
+        """From now on, `cause` leaves this share of a resource's nominal capacity; 1 takes the cause away, 0 stops what uses it.
+
+        Causes multiply. Work under way goes on at the new rates. Raises `ValueError` for a negative factor.
+        """
+        if factor < 0.0:
+            raise ValueError(f"resource {resource} cannot be derated to {factor:g} of its capacity")
+        found = self.resources[resource]
+        if found.claim is not None:
+            found.claim()
+        found.derate(cause, factor, self.env.now)
+        self.capacities[resource] = found.capacity
+        self.epoch += 1
+        if found.activities:
+            self._share(component_of(next(iter(found.activities))))
 
     def settle(self) -> None:
         """Bring every account up to now without changing anything that runs."""

@@ -83,6 +83,6 @@ class Meter:
 
 
 def amounts(machine: Machine) -> list[tuple[str, float, float]]:
-    """`(name, amount so far, capacity)` of every engine (seconds) and resource; the machine is settled."""
+    """`(name, amount so far, nominal capacity)` of every engine (seconds) and resource; the machine is settled."""
     engines = [(name, engine.busy_s, 1.0) for name, engine in machine.engines.items()]
-    return engines + [(name, resource.moved, resource.capacity) for name, resource in machine.resources.items()]
+    return engines + [(name, resource.moved, resource.nominal) for name, resource in machine.resources.items()]

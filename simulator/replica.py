@@ -147,14 +147,15 @@ class Replica:
         return self._conflicts[used]
 
     def _known_timeline(self, step: Step) -> Timeline | None:
-        """The timeline of a one-shot step at the present clocks, priced once; None for steps of tokens, which are hardly ever alike."""
+        """The timeline of a one-shot step at present clocks and capacities, priced once; None for tokens, which are hardly ever alike."""
         if self.strand is None or not step.items:
             return None
         if self._epoch != self.machine.epoch:
             self._timelines.clear()
             self._epoch = self.machine.epoch
         if step.items not in self._timelines:
-            self._timelines[step.items] = timeline(self.strand, self.machine.cluster, step, self.machine.clocks)
+            machine = self.machine
+            self._timelines[step.items] = timeline(self.strand, machine.cluster, step, machine.clocks, machine.capacities)
         return self._timelines[step.items]
 
     def interpret(self, step: Step, requests: Sequence[Request], on_token: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ How wrong: real transports reach their fair share only after some round trips, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from math import inf
+from math import inf, prod
 
 __all__ = ["Activity", "Resource", "component_of", "fair_rates"]
 
@@ -20,18 +20,24 @@ class Resource:
 
     Attributes:
         name: dotted scope.
-        capacity: amount per second.
+        nominal: amount per second when nothing derates it.
+        capacity: amount per second now: `nominal` times every factor of `factors`.
+        factors: by cause, what derates it now (a fault, a trace of rates); 0 stops what uses it.
         activities: those that use it now, in order of arrival.
         moved: amount moved so far, settled up to `since`: the integral of the rates.
         accounted: amount that operations which ended or were cancelled say they moved.
+        offered: the most that could have been moved so far: the integral of the capacity, settled likewise.
         busy_s: seconds during which at least one activity used it, settled likewise.
     """
 
-    __slots__ = ("accounted", "activities", "busy_s", "capacity", "claim", "moved", "name", "since")
+    __slots__ = ("accounted", "activities", "busy_s", "capacity", "claim", "factors", "moved", "name", "nominal", "offered", "since")
 
     def __init__(self, name: str, capacity: float) -> None:
         self.name = name
+        self.nominal = capacity
         self.capacity = capacity
+        self.factors: dict[str, float] = {}
+        self.offered = 0.0
         self.activities: dict[Activity, float] = {}
         self.moved = 0.0
         self.accounted = 0.0
@@ -42,10 +48,20 @@ class Resource:
     def settle(self, now: float) -> None:
         """Account what has been moved up to now at the present rates."""
         elapsed = now - self.since
+        self.offered += elapsed * self.capacity
         if self.activities and elapsed > 0.0:
             self.busy_s += elapsed
             self.moved += elapsed * sum(activity.rate * amount for activity, amount in self.activities.items())
         self.since = now
+
+    def derate(self, cause: str, factor: float, now: float) -> None:
+        """From now on, `cause` leaves this share of the nominal capacity (1: it no longer derates it)."""
+        self.settle(now)
+        if factor == 1.0:
+            self.factors.pop(cause, None)
+        else:
+            self.factors[cause] = factor
+        self.capacity = self.nominal * prod(self.factors.values())
 
 
 class Activity:

@@ -66,7 +66,8 @@ class Stretch:
         self.on_end = on_end
         self.on_token = on_token
         self.step_at = step_at
-        self.line = timeline(strand, self.machine.cluster, step, self.machine.clocks) if line is None else line
+        machine = self.machine
+        self.line = timeline(strand, machine.cluster, step, machine.clocks, machine.capacities) if line is None else line
         self.started = self.machine.env.now
         lengths = np.broadcast_to(np.asarray(self.line.token, dtype=float), (iterations,))
         self.ends: NDArray[np.float64] = np.cumsum(np.concatenate(([self.started], lengths)))[1:]
@@ -81,7 +82,9 @@ class Stretch:
         return np.diff(np.concatenate(([self.started], self.ends)))
 
     def possible(self) -> bool:
-        """Whether nothing else uses its engines and resources now, and nothing of an iteration outlives its token."""
+        """Whether nothing else uses its engines and resources, none stands still, and nothing of an iteration outlives its token."""
+        if not np.all(np.isfinite(self.line.last)):
+            return False
         ends_with_token = np.all(np.asarray(self.line.last) <= np.asarray(self.line.token) * (1.0 + 1e-12))
         return bool(ends_with_token) and self.machine.free(self.engines, self.resources)
 
