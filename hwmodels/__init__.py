@@ -9,6 +9,7 @@ May import: `kernels`.
 from edgewright.hwmodels.cluster import Attachment, Cluster, Connection, Hop, Unreachable
 from edgewright.hwmodels.demand import Demand
 from edgewright.hwmodels.energy import Draw, clock_floor, clock_for_watts, engine_static_W, peak_W
+from edgewright.hwmodels.rates import Rate, RateProfile
 from edgewright.hwmodels.roofline import Price, price
 from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Storage, UnknownFigure
 from edgewright.hwmodels.work import KERNELS, Quantity, Term, Work
@@ -30,6 +31,8 @@ __all__ = [
     "Price",
     "Provenance",
     "Quantity",
+    "Rate",
+    "RateProfile",
     "Storage",
     "Term",
     "UnknownFigure",

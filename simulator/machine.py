@@ -5,17 +5,17 @@ Replicas, controllers and tests run plans on it (`simulator.interpreter`); it kn
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from typing import Any
 
 import simpy
 
-from edgewright.hwmodels import Cluster, Demand, engine_static_W
+from edgewright.hwmodels import Cluster, Demand, RateProfile, engine_static_W
 from edgewright.simulator.availability import Availability
 from edgewright.simulator.energy import Ledger
 from edgewright.simulator.engines import EngineQueue, MemoryPool
+from edgewright.simulator.following import Following
 from edgewright.simulator.operation import Operation
 from edgewright.simulator.sharing import Activity, Resource, component_of, fair_rates
 from edgewright.simulator.signals import Signals
@@ -32,6 +32,25 @@ class Traffic:
         self.sent = 0.0
         self.received = 0.0
         self.cancelled = 0.0
+
+
+class _Capacities(Mapping[str, float]):
+    """What every resource has per second at the moment of asking."""
+
+    def __init__(self, resources: Mapping[str, Resource]) -> None:
+        self._resources = resources
+
+    def __getitem__(self, name: str) -> float:
+        resource = self._resources[name]
+        if resource.following is not None:
+            resource.following.refresh()
+        return resource.capacity
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._resources)
+
+    def __len__(self) -> int:
+        return len(self._resources)
 
 
 class Machine:
@@ -67,7 +86,7 @@ class Machine:
             for name, device in cluster.devices.items()
             for pool in device.pools.values()
         }
-        self.capacities: ChainMap[str, float] = ChainMap({}, dict(cluster.capacities))
+        self.capacities: Mapping[str, float] = _Capacities(self.resources)
         self.traffic: dict[str, Traffic] = {}
         self.stretches: dict[Any, None] = {}
         self._open_accounts()
@@ -112,6 +131,8 @@ class Machine:
     def add(self, activity: Activity) -> None:
         """Start an activity and share anew where it touches; whoever claims any of that goes back to operation by operation."""
         for resource in activity.usage:
+            if resource.following is not None:
+                resource.following.watch()
             if resource.claim is not None:
                 resource.claim()
         activity.since = self.env.now
@@ -193,6 +214,24 @@ class Machine:
 
     # -- claims of stretches -------------------------------------------------------------------------------------------------------
 
+    def claim(self, engines: Iterable[str], resources: Iterable[str], cut: Callable[[], None]) -> None:
+        """These are a stretch's own from now on; `cut` is called when something else wants one of them, or one of them changes."""
+        for name in engines:
+            self.engines[name].claim = cut
+        for resource in map(self.resources.__getitem__, resources):
+            resource.settle(self.env.now)
+            resource.claim = cut
+            if resource.following is not None:
+                resource.following.watch()
+
+    def unclaim(self, engines: Iterable[str], resources: Iterable[str]) -> None:
+        """Nobody's own any more."""
+        for name in engines:
+            self.engines[name].claim = None
+        for resource in map(self.resources.__getitem__, resources):
+            resource.settle(self.env.now)
+            resource.claim = None
+
     def cut_claims(self, demand: Demand) -> None:
         """Something else wants these resources: whoever claims them goes back to operation by operation."""
         if demand.engine is not None and (claim := self.engines[demand.engine].claim) is not None:
@@ -203,9 +242,7 @@ class Machine:
 
     def free(self, engines: set[str], resources: set[str]) -> bool:
         """Whether nobody uses or claims any of these."""
-        return all(self.engines[name].idle for name in engines) and all(
-            not (found := self.resources[name]).activities and found.claim is None for name in resources
-        )
+        return all(self.engines[name].idle for name in engines) and all(not self.resources[name].used for name in resources)
 
     # -- state that others set and read ----------------------------------------------------------------------------------------------
 
@@ -225,18 +262,42 @@ class Machine:
     def derate(self, resource: str, cause: str, factor: float) -> None:
         """From now on, `cause` leaves this share of a resource's nominal capacity; 1 takes the cause away, 0 stops what uses it.
 
-        Causes multiply. Work under way goes on at the new rates. Raises `ValueError` for a negative factor.
+        Causes multiply, also with a profile that the resource follows. Work under way goes on at the new rates. Raises `ValueError` for a
+        negative factor.
         """
         if factor < 0.0:
             raise ValueError(f"resource {resource} cannot be derated to {factor:g} of its capacity")
         found = self.resources[resource]
-        if found.claim is not None:
-            found.claim()
         found.derate(cause, factor, self.env.now)
-        self.capacities[resource] = found.capacity
+        self._changed(found)
+
+    def follow(self, resource: str, profile: RateProfile) -> None:
+        """From now on, the resource has the share of its nominal capacity that the profile says (times what derates it besides).
+
+        Looked up when something begins to use the resource or a stretch claims it, and at each change while that is so; otherwise it costs
+        nothing. Raises `ValueError` if the resource follows a profile already, or for a profile that breaks its contract.
+        """
+        found = self.resources[resource]
+        if found.following is not None:
+            raise ValueError(f"resource {resource} follows a profile already")
+        found.following = Following(self, found, profile, self._changed)
+        found.following.refresh()
+        if found.used:
+            found.following.watch()
+
+    def refresh(self, resources: Iterable[str]) -> None:
+        """Bring the capacities of these up to now where they follow a profile."""
+        for name in resources:
+            if (following := self.resources[name].following) is not None:
+                following.refresh()
+
+    def _changed(self, resource: Resource) -> None:
+        """A capacity has changed: whoever claims it goes back to operation by operation, and those that use it share anew."""
         self.epoch += 1
-        if found.activities:
-            self._share(component_of(next(iter(found.activities))))
+        if resource.claim is not None:
+            resource.claim()
+        if resource.activities:
+            self._share(component_of(next(iter(resource.activities))))
 
     def settle(self) -> None:
         """Bring every account up to now without changing anything that runs."""

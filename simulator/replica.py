@@ -83,6 +83,7 @@ class Replica:
         self.strand: Strand | None = None
         self._conflicts: dict[frozenset[str], bool] = {}
         self._timelines: dict[int, Timeline] = {}
+        self._followed: set[str] = set()
         self._epoch = machine.epoch
         self._prepare(self.program)
         self.forecast = Forecast(machine.cluster, setup, self.strands)
@@ -150,12 +151,15 @@ class Replica:
         """The timeline of a one-shot step at present clocks and capacities, priced once; None for tokens, which are hardly ever alike."""
         if self.strand is None or not step.items:
             return None
-        if self._epoch != self.machine.epoch:
+        machine = self.machine
+        machine.refresh(self._followed)
+        if self._epoch != machine.epoch:
             self._timelines.clear()
-            self._epoch = self.machine.epoch
+            self._epoch = machine.epoch
         if step.items not in self._timelines:
-            machine = self.machine
-            self._timelines[step.items] = timeline(self.strand, machine.cluster, step, machine.clocks, machine.capacities)
+            found = self._timelines[step.items] = timeline(self.strand, machine.cluster, step, machine.clocks, machine.capacities)
+            used = {name for demand in found.demands for name in demand.usage}
+            self._followed |= {name for name in used if machine.resources[name].following is not None}
         return self._timelines[step.items]
 
     def interpret(self, step: Step, requests: Sequence[Request], on_token: Callable[[], None]) -> None:

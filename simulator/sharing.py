@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import inf, prod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgewright.simulator.following import Following
 
 __all__ = ["Activity", "Resource", "component_of", "fair_rates"]
 
@@ -23,14 +27,29 @@ class Resource:
         nominal: amount per second when nothing derates it.
         capacity: amount per second now: `nominal` times every factor of `factors`.
         factors: by cause, what derates it now (a fault, a trace of rates); 0 stops what uses it.
+        following: the profile that it follows, None if none; its capacity is then that of the last moment at which somebody asked.
         activities: those that use it now, in order of arrival.
         moved: amount moved so far, settled up to `since`: the integral of the rates.
         accounted: amount that operations which ended or were cancelled say they moved.
-        offered: the most that could have been moved so far: the integral of the capacity, settled likewise.
+        offered: the most that could have been moved so far: the integral of the capacity while it was used or claimed, settled likewise.
         busy_s: seconds during which at least one activity used it, settled likewise.
+        claim: set while a stretch owns the resource: called to cut it.
     """
 
-    __slots__ = ("accounted", "activities", "busy_s", "capacity", "claim", "factors", "moved", "name", "nominal", "offered", "since")
+    __slots__ = (
+        "accounted",
+        "activities",
+        "busy_s",
+        "capacity",
+        "claim",
+        "factors",
+        "following",
+        "moved",
+        "name",
+        "nominal",
+        "offered",
+        "since",
+    )
 
     def __init__(self, name: str, capacity: float) -> None:
         self.name = name
@@ -44,11 +63,18 @@ class Resource:
         self.busy_s = 0.0
         self.since = 0.0
         self.claim: Callable[[], None] | None = None
+        self.following: Following | None = None
+
+    @property
+    def used(self) -> bool:
+        """Whether an activity uses it or a stretch claims it."""
+        return bool(self.activities) or self.claim is not None
 
     def settle(self, now: float) -> None:
         """Account what has been moved up to now at the present rates."""
         elapsed = now - self.since
-        self.offered += elapsed * self.capacity
+        if self.used:
+            self.offered += elapsed * self.capacity
         if self.activities and elapsed > 0.0:
             self.busy_s += elapsed
             self.moved += elapsed * sum(activity.rate * amount for activity, amount in self.activities.items())

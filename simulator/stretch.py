@@ -90,10 +90,7 @@ class Stretch:
 
     def begin(self) -> Stretch:
         """Claim what it uses and jump to its end."""
-        for name in self.engines:
-            self.machine.engines[name].claim = self.cut
-        for name in self.resources:
-            self.machine.resources[name].claim = self.cut
+        self.machine.claim(self.engines, self.resources, self.cut)
         self.machine.stretches[self] = None
         self._accounts.open()
         self._schedule()
@@ -148,10 +145,7 @@ class Stretch:
     def _finish(self, whole: int, partial: bool) -> None:
         self._version += 1
         self._accounts.settle(self.machine.env.now, whole)
-        for name in self.engines:
-            self.machine.engines[name].claim = None
-        for name in self.resources:
-            self.machine.resources[name].claim = None
+        self.machine.unclaim(self.engines, self.resources)
         del self.machine.stretches[self]
         self.on_end(self, whole, partial)
 
