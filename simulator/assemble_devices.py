@@ -83,7 +83,7 @@ def _with_memory(device: Device, group: DeviceGroup) -> Device:
 
 
 def _with_power(device: Device, group: DeviceGroup) -> Device:
-    names = {"idle": "idle_W", "board": "board_W", "supply_efficiency": "supply_efficiency"}
+    names = {"idle": "idle_W", "sleep": "sleep_W", "wake": "wake_s", "board": "board_W", "supply_efficiency": "supply_efficiency"}
     figures = {names[key]: value for key, value in _given(group, tuple(names)).items()}
     return replace(device, **figures, provenance=_marked(device.provenance, figures))
 

@@ -42,7 +42,10 @@ class Availability:
         """Hold it down; nothing happens if this cause already does."""
         causes = self._causes.setdefault(name, {})
         was_up = not causes
+        if cause in causes:
+            return
         causes[cause] = None
+        self.signals.causes(name)
         if was_up and self.signals.availability:
             self.signals.availability(name, False, cause.kind)
 
@@ -51,5 +54,6 @@ class Availability:
         causes = self._causes.get(name, {})
         if cause in causes:
             del causes[cause]
+            self.signals.causes(name)
             if not causes and self.signals.availability:
                 self.signals.availability(name, True, cause.kind)

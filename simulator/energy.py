@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 __all__ = ["PARTS", "Account", "Ledger"]
 
-PARTS = ("idle", "static", "dynamic", "board", "supply")
-"""Parts of energy: awake and idle; static while engines are busy; dynamic of work; boards around modules; losses of supplies."""
+PARTS = ("idle", "sleep", "static", "dynamic", "board", "supply")
+"""Parts of energy: awake and idle; asleep; static while engines are busy; dynamic of work; boards around modules; losses of supplies."""
 
 
 class Account:

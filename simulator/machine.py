@@ -19,6 +19,7 @@ from edgewright.simulator.following import Following
 from edgewright.simulator.operation import Operation
 from edgewright.simulator.sharing import Activity, Resource, component_of, fair_rates
 from edgewright.simulator.signals import Signals
+from edgewright.simulator.states import DeviceStates
 
 __all__ = ["Machine", "Traffic"]
 
@@ -62,7 +63,7 @@ class Machine:
         engines, resources, pools: what operations use, by scope.
         capacities: of all resources, as they are now.
         clocks: fraction of maximum by engine; absent means 1. `epoch` counts changes of clocks and capacities.
-        up: which devices, links and storages work.
+        up: which devices, links and storages work; `states`: what devices draw because of that, and whether they sleep.
         ledger: energy accounts; `traffic`: bytes by link resource.
         signals: what others subscribe to.
         stretches: runs of steps that are being jumped over; settled before anything reads accounts.
@@ -89,15 +90,8 @@ class Machine:
         self.capacities: Mapping[str, float] = _Capacities(self.resources)
         self.traffic: dict[str, Traffic] = {}
         self.stretches: dict[Any, None] = {}
-        self._open_accounts()
-
-    def _open_accounts(self) -> None:
-        for name, device in self.cluster.devices.items():
-            self.ledger.account(name, "idle").change(device.idle_W, self.env.now)
-            self.ledger.account(name, "board").change(device.board_W, self.env.now)
-        for attachment in self.cluster.attachments:
-            self.ledger.account(f"{attachment.device}.{attachment.name}", "idle").change(attachment.storage.idle_W, self.env.now)
-        for connection in self.cluster.connections:
+        self.states = DeviceStates(self)
+        for connection in cluster.connections:
             self.ledger.account(connection.name, "idle").change(connection.link.idle_W, self.env.now)
 
     # -- operations ----------------------------------------------------------------------------------------------------------------
@@ -258,6 +252,17 @@ class Machine:
             operation.reprice()
         if self.signals.clock:
             self.signals.clock(engine, fraction)
+
+    def sleep(self, device: str, by: str) -> None:
+        """Put a device to sleep on behalf of `by`: it is down (`asleep`) and draws `sleep_W`. Raises `ValueError` if it cannot sleep.
+
+        What becomes of work under way on it is for those to say who listen to `signals.availability`.
+        """
+        self.states.sleep(device, by)
+
+    def wake(self, device: str, by: str) -> None:
+        """`by` no longer has the device sleep; once nobody does, it is up after its `wake_s`. Nothing happens if `by` did not."""
+        self.states.wake(device, by)
 
     def derate(self, resource: str, cause: str, factor: float) -> None:
         """From now on, `cause` leaves this share of a resource's nominal capacity; 1 takes the cause away, 0 stops what uses it.

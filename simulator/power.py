@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Controller", "Domain", "Target"]
 
-MODULE = ("idle", "static", "dynamic")
+MODULE = ("idle", "sleep", "static", "dynamic")
 
 
 class Target:

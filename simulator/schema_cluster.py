@@ -51,6 +51,8 @@ class DeviceGroup(Table):
     memory: Bytes | None = Field(default=None, gt=0, description="bytes of the first memory pool")
     bandwidth: BytesPerSecond | None = Field(default=None, gt=0, description="peak rate of the bus of the first memory pool")
     idle: Watts | None = Field(default=None, description="module power when awake and idle")
+    sleep: Watts | None = Field(default=None, description="module power asleep; neither here nor in the catalogue: it cannot sleep")
+    wake: Seconds | None = Field(default=None, description="seconds from asleep to awake")
     board: Watts | None = Field(default=None, description="constant power outside the module")
     supply_efficiency: Fraction | None = Field(default=None, gt=0, description="plug-to-board efficiency")
 

@@ -37,6 +37,7 @@ class Signals:
     Attributes:
         operation: `(scope, name, kind, resource, start, end)` of an operation that has ended.
         availability: `(name, up, kind)` when a device, link or storage goes down (kind of the first cause) or comes up (of the last).
+        causes: `(name)` after a cause began or ceased to hold a device, link or storage down, whether or not it is the only one.
         clock: `(engine, fraction)` after a change of clock.
         cancelled: `(scope, name, fraction done)` of an operation that was cancelled.
         submitted, finished: `(request)` as it reaches a service, and when it is over (completed, rejected or failed).
@@ -47,6 +48,7 @@ class Signals:
         self.operation: Signal[[str, str, str, str, float, float]] = Signal()
         self.clock: Signal[[str, float]] = Signal()
         self.availability: Signal[[str, bool, str]] = Signal()
+        self.causes: Signal[[str]] = Signal()
         self.cancelled: Signal[[str, str, float]] = Signal()
         self.submitted: Signal[[object]] = Signal()
         self.finished: Signal[[object]] = Signal()

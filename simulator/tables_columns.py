@@ -75,7 +75,7 @@ effective_s    | float | s | when it took effect; NaN if the run ended, or anoth
 _ENERGY = """
 domain         | str   |   | power domain that pays
 owner          | str   |   | device, link or storage that dissipates; the domain itself for its overhead
-part           | str   |   | idle, static, dynamic (together the module), board, supply (all five: the plug)
+part           | str   |   | idle, sleep, static, dynamic (together the module), board, supply (all of them: the plug)
 joules         | float | J | energy over the whole run
 """
 
