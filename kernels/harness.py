@@ -1,4 +1,4 @@
-"""How a kernel is timed: on one core, warm, until the median is known well enough; and what speaks against the figure.
+"""How a kernel is timed: on cores of its own, warm, until the median is known well enough; and what speaks against the figure.
 
 The median of repeats, with a distribution-free confidence interval, repeated until the interval is narrow: the practice that Hoefler &
 Belli ask for (Scientific benchmarking of parallel computing systems, SC 2015). How wrong it can be: the interval covers what varies
@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import cycle, islice
 from math import ceil
 from statistics import median
 
 import numpy as np
 
+from edgewright.kernels.arrays import aligned
 from edgewright.kernels.host import Host, ThisHost
 from edgewright.kernels.intervals import least_samples, median_interval
-from edgewright.kernels.spec import Kernel, Operands
+from edgewright.kernels.runners import TEAM_SECONDS, Call, Runner, running
+from edgewright.kernels.spec import Kernel
 
-__all__ = ["CANARY_TOLERANCE", "SHARE_TOLERANCE", "STEAL_TOLERANCE", "Effort", "Sample", "measure"]
+__all__ = ["CANARY_TOLERANCE", "SHARE_TOLERANCE", "STEAL_TOLERANCE", "TEAM_CALL_SECONDS", "Effort", "Sample", "measure"]
 
 CANARY_TOLERANCE = 0.05
 """A canary may take this much longer or shorter after the repeats than before them, relative, before a figure is in doubt."""
@@ -28,6 +29,8 @@ SHARE_TOLERANCE = 0.02
 """The part of the time in which the thread was not on a core, above which a figure is in doubt."""
 STEAL_TOLERANCE = 0.01
 """The part of the time that a hypervisor gave to others, above which (and above one tick) a figure is in doubt."""
+TEAM_CALL_SECONDS = 1e-4
+"""Calls of a team that are shorter wait for each other's turn in the interpreter, which calls them: their figure is in doubt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +68,16 @@ class Sample:
         kernel: its name.
         shape: extents along the kernel's axes.
         dtype: number format.
-        seconds: median seconds per call, its dispatch from Python (some 0.2 microseconds) included.
+        threads: threads that made such calls at once, each on operands of its own.
+        implementation: `native` or `numba`.
+        seconds: median seconds per call (of every thread), its dispatch from Python (0.2 to 0.4 microseconds) included.
         low: lower end of the median's confidence interval, seconds.
         high: upper end.
         repeats: repeats that the median is of.
         calls: calls in each repeat.
         first_seconds: seconds of the very first call: compiling (or loading what was compiled before) included.
-        core: the core that it ran on, `None` if it could not be pinned.
-        stolen: seconds taken by a hypervisor while it was timed, `None` if unknown.
+        cores: the core that each thread ran on, `None` if it could not be pinned.
+        stolen: seconds of those cores taken by a hypervisor while it was timed, `None` if unknown.
         canaries: change of each canary from before to after, relative.
         reasons: what speaks against the figure, in words; none is known if empty.
     """
@@ -80,13 +85,15 @@ class Sample:
     kernel: str
     shape: tuple[int, ...]
     dtype: str
+    threads: int
+    implementation: str
     seconds: float
     low: float
     high: float
     repeats: int
     calls: int
     first_seconds: float
-    core: int | None
+    cores: tuple[int | None, ...]
     stolen: float | None
     canaries: Mapping[str, float]
     reasons: tuple[str, ...]
@@ -99,9 +106,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """What was seen of the machine while the repeats ran: seconds of wall clock, on a core, and stolen."""
+    """What was seen of the cores while the repeats ran: seconds of wall clock, of threads working, of those on a core, and stolen."""
 
     wall: float
+    worked: float
     busy: float
     stolen: float | None
 
@@ -112,6 +120,7 @@ def measure(
     dtype: str = "fp32",
     *,
     effort: Effort = Effort(),
+    threads: int = 1,
     core: int | None = None,
     seed: int = 0,
     host: Host | None = None,
@@ -123,70 +132,72 @@ def measure(
         shape: extents along `kernel.axes`.
         dtype: one of `kernel.dtypes`.
         effort: when to stop.
-        core: the core to run on; `None` leaves the choice to the host. The thread's affinity is restored afterwards.
+        threads: how many threads make such calls at once, each pinned to a core and with operands of its own: what they take from
+            each other (bandwidth, cache, clock) is in the figure. No call is divided between threads.
+        core: the (first) core to run on; `None` leaves the choice to the host. The thread's affinity is restored afterwards.
         seed: of the operands' values.
         host: the machine; `None` is this one.
 
     Raises:
-        ValueError: for a shape or dtype that the kernel does not take, or a core that this process may not use.
+        ValueError: for a shape or dtype that the kernel does not take, a core that this process may not use, or too few cores.
     """
     kernel.checked(shape, dtype)
     machine = host or ThisHost()
-    sets = _operand_sets(kernel, shape, dtype, effort.footprint, seed)
-    with machine.pinned(core) as pinned:
-        first = _repeat(kernel, sets[:1], machine)
+    calls = [_operand_calls(kernel, shape, dtype, effort.footprint, seed) for _ in range(threads)]
+    with running(machine, calls, core) as runner:
+        first = runner(1)
         before = machine.canaries()
-        rotation = cycle(sets)
-        calls = _calls(kernel, rotation, effort.repeat_seconds, machine)
-        times, watched = _repeats(kernel, rotation, calls, effort, machine, pinned)
+        least = effort.repeat_seconds if threads == 1 else max(effort.repeat_seconds, TEAM_SECONDS)
+        count = _calls(runner, least)
+        times, watched = _repeats(runner, count, effort, machine)
         after = machine.canaries()
     drift = {name: after[name] / before[name] - 1 for name in before}
     low, high = median_interval(times, effort.confidence)
     seconds = median(times)
-    reasons = [*_width_doubts(seconds, low, high, effort), *_machine_doubts(pinned, watched, drift, machine.tick())]
-    shape = tuple(shape)
-    return Sample(kernel.name, shape, dtype, seconds, low, high, len(times), calls, first, pinned, watched.stolen, drift, tuple(reasons))
+    reasons = [*_width_doubts(seconds, low, high, effort), *_machine_doubts(runner.cores, watched, drift, machine.tick())]
+    if threads > 1 and seconds < TEAM_CALL_SECONDS:
+        reasons.append(f"calls of {seconds * 1e6:.0f} us from {threads} threads wait for each other in the interpreter")
+    return Sample(
+        kernel.name, tuple(shape), dtype, threads, kernel.implementation, seconds, low, high,
+        len(times), count, first, runner.cores, watched.stolen, drift, tuple(reasons),
+    )  # fmt: skip
 
 
-def _operand_sets(kernel: Kernel, shape: tuple[int, ...], dtype: str, footprint: int, seed: int) -> list[Operands]:
-    """One set of operands, and copies of it up to the footprint."""
+def _operand_calls(kernel: Kernel, shape: tuple[int, ...], dtype: str, footprint: int, seed: int) -> list[Call]:
+    """Calls on copies of one set of operands: one, or as many as reach the footprint."""
     made = kernel.operands(shape, dtype, np.random.default_rng(seed))
-    copies = ceil(footprint / sum(array.nbytes for array in made))
-    return [made, *(tuple(array.copy() for array in made) for _ in range(copies - 1))]
+    copies = max(1, ceil(footprint / sum(array.nbytes for array in made)))
+    return [kernel.bound(tuple(map(aligned, made))) for _ in range(copies)]
 
 
-def _repeat(kernel: Kernel, batch: list[Operands], host: Host) -> float:
-    """Seconds per call of one call for each set of operands."""
-    run = kernel.run
-    start = host.now()
-    for operands in batch:
-        run(*operands)
-    return (host.now() - start) / len(batch)
-
-
-def _calls(kernel: Kernel, rotation: Iterator[Operands], seconds: float, host: Host) -> int:
+def _calls(runner: Runner, seconds: float) -> int:
     """How many calls last `seconds`, found by doubling; warms the caches up in passing."""
     calls = 1
-    while _repeat(kernel, list(islice(rotation, calls)), host) * calls < seconds:
+    while runner(calls) * calls < seconds:
         calls *= 2
     return calls
 
 
-def _repeats(
-    kernel: Kernel, rotation: Iterator[Operands], calls: int, effort: Effort, host: Host, core: int | None
-) -> tuple[list[float], _Watched]:
+def _repeats(runner: Runner, calls: int, effort: Effort, host: Host) -> tuple[list[float], _Watched]:
     """Seconds per call of each repeat, until the median is known well enough or the budget is spent."""
-    stolen, busy, start = host.stolen(core), host.busy(), host.now()
+    stolen, worked, busy, start = _stolen(runner, host), runner.wall, runner.busy, host.now()
     times: list[float] = []
     look = effort.least
     while len(times) < effort.least or host.now() - start < effort.budget:
-        times.append(_repeat(kernel, list(islice(rotation, calls)), host))
+        times.append(runner(calls))
         if len(times) == look:
             if _narrow(times, effort):
                 break
             look = ceil(1.1 * look)
-    wall, worked, taken = host.now() - start, host.busy() - busy, host.stolen(core)
-    return times, _Watched(wall, worked, None if stolen is None or taken is None else taken - stolen)
+    wall, taken = host.now() - start, _stolen(runner, host)
+    lost = None if stolen is None or taken is None else taken - stolen
+    return times, _Watched(wall, runner.wall - worked, runner.busy - busy, lost)
+
+
+def _stolen(runner: Runner, host: Host) -> float | None:
+    """Seconds stolen from the runner's cores since the start; `None` if that is not known of one."""
+    known = [seconds for seconds in map(host.stolen, runner.cores) if seconds is not None]
+    return sum(known) if len(known) == len(runner.cores) else None
 
 
 def _narrow(times: list[float], effort: Effort) -> bool:
@@ -200,14 +211,14 @@ def _width_doubts(seconds: float, low: float, high: float, effort: Effort) -> It
         yield f"the median is known to {wide:.1%} only, not to {effort.relative:.1%}, when the budget of {effort.budget:g} s was spent"
 
 
-def _machine_doubts(core: int | None, watched: _Watched, drift: Mapping[str, float], tick: float) -> Iterator[str]:
-    if core is None:
+def _machine_doubts(cores: tuple[int | None, ...], watched: _Watched, drift: Mapping[str, float], tick: float) -> Iterator[str]:
+    if None in cores:
         yield "the thread could not be pinned to a core"
     if watched.stolen is None:
         yield "steal time is unavailable"
-    elif watched.stolen > max(STEAL_TOLERANCE * watched.wall, tick):
-        yield f"a hypervisor took {watched.stolen / watched.wall:.1%} of the core's time"
-    away = 1 - watched.busy / watched.wall
+    elif watched.stolen > max(STEAL_TOLERANCE * watched.wall * len(cores), tick):
+        yield f"a hypervisor took {watched.stolen / watched.wall / len(cores):.1%} of the core's time"
+    away = 1 - watched.busy / watched.worked
     if away > SHARE_TOLERANCE:
         yield f"the thread was off the core {away:.1%} of the time"
     for name, change in drift.items():

@@ -33,6 +33,9 @@ class Host(Protocol):
         Gives the core, or `None` where threads cannot be pinned. Raises `ValueError` for a core that this process may not use.
         """
 
+    def cores(self, count: int, first: int | None) -> tuple[int, ...]:
+        """That many cores that this process may use, with `first` if it is given; raises `ValueError` if there are fewer."""
+
     def canaries(self) -> Mapping[str, float]:
         """Seconds that fixed pieces of work take now, by the part of the machine that they lean on."""
 
@@ -72,6 +75,14 @@ class ThisHost:
             yield chosen
         finally:
             os.sched_setaffinity(0, allowed)
+
+    def cores(self, count: int, first: int | None) -> tuple[int, ...]:
+        allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+        if first is not None and first not in allowed:
+            raise ValueError(f"core {first} is not among those this process may use: {sorted(allowed)}")
+        if count > len(allowed):
+            raise ValueError(f"{count} threads need a core each: this process may use {len(allowed)}")
+        return tuple(sorted(allowed, key=lambda core: (core != first, -core))[:count])
 
     def canaries(self) -> Mapping[str, float]:
         from edgewright.kernels.canary import canaries

@@ -50,6 +50,7 @@ def _load_all() -> None:
 
     import edgewright.kernels.gemm
     import edgewright.kernels.gemv
+    import edgewright.kernels.latency
     import edgewright.kernels.memory  # noqa: F401
 
     for entry in entry_points(group="edgewright.kernels"):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from edgewright.hwmodels import Term
+from edgewright.hwmodels.kernel_work import product
 from edgewright.workloads.formats import Format, Role
 from edgewright.workloads.step import Step
 
@@ -139,18 +140,10 @@ class Linear(Operator):
         if not rows:
             return ()
         inputs, outputs = self._sides(shards)
-        count = float(len(layers))
-        return (
-            Term(
-                format.gemv if rows == 1 else "gemm",
-                format.dtype,
-                2.0 * inputs * outputs * rows * count,
-                self._bytes(inputs, outputs, format) * count,
-                (inputs + outputs) * rows * format.activation_bytes * count,
-                0.0,
-                count,
-            ),
-        )
+        kernel = format.gemv if rows == 1 else "gemm"
+        weights, launches = self._bytes(inputs, outputs, format), float(len(layers))
+        size = format.activation_bytes
+        return (product(kernel, format.dtype, rows, inputs, outputs, weights=weights, activation_bytes=size, launches=launches),)
 
     def _bytes(self, inputs: float, outputs: float, format: Format) -> float:
         return (inputs * outputs * format.bits(self.role) + self.bias * (outputs / self.outputs) * format.vector_bits) / 8

@@ -30,6 +30,9 @@ class Machine:
     def tick(self):
         return 0.01
 
+    def cores(self, count, first):
+        return tuple(range(count))
+
     def canaries(self):
         return self._canaries.pop(0)
 
@@ -63,7 +66,7 @@ def test_a_steady_kernel_is_timed_in_the_fewest_repeats():
     sample = _timed(machine, lambda call: 9.0 if call == 1 else 1.0)
     assert (sample.seconds, sample.low, sample.high) == (1.0, 1.0, 1.0)
     assert sample.first_seconds == 9.0  # compiling is apart
-    assert (sample.repeats, sample.calls, sample.core) == (7, 1, 3)
+    assert (sample.repeats, sample.calls, sample.cores) == (7, 1, (3,))
     assert len(machine.calls) == 1 + 1 + 7  # the first, one to see how long a call lasts, the repeats
     assert sample.trusted
     assert sample.reasons == ()
@@ -148,7 +151,7 @@ def test_this_machine_times_a_copy():
     assert 0 < sample.low <= sample.seconds <= sample.high
     assert set(sample.canaries) == {"core", "memory"}
     if before is not None:
-        assert sample.core in before
+        assert set(sample.cores) <= before
         assert os.sched_getaffinity(0) == before
 
 
@@ -176,3 +179,31 @@ def test_a_core_that_is_not_ours_is_refused():
 
 def test_an_unknown_core_has_no_known_steal_time():
     assert ThisHost().stolen(999999) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_two_threads_run_at_once_on_cores_of_their_own():
+    sample = measure(kernel("triad"), (1000, 400), effort=Effort(budget=0.3, relative=0.5), threads=2)
+    assert sample.threads == 2
+    assert len(set(sample.cores)) == 2
+    assert set(sample.cores) <= os.sched_getaffinity(0)
+    assert sample.seconds > 0
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be pinned here")
+def test_more_threads_than_cores_are_refused():
+    with pytest.raises(ValueError, match="threads need a core each"):
+        measure(kernel("triad"), (10, 1), threads=len(os.sched_getaffinity(0)) + 1)
+
+
+def test_operands_begin_on_a_cache_line():
+    places = []
+
+    def run(*arrays):
+        machine.clock += 1.0
+        places.extend(array.ctypes.data % 64 for array in arrays)
+
+    machine = Machine()
+    fake = Kernel("fake", ("n",), ("fp32",), lambda *_: (np.zeros(3, np.int8), np.ones(5)), run, None)
+    measure(fake, (1,), effort=Effort(budget=0.0), host=machine)
+    assert set(places) == {0}

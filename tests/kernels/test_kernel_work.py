@@ -3,34 +3,34 @@
 import numpy as np
 import pytest
 
-from edgewright.hwmodels import KERNELS, Work
-from edgewright.kernels import DTYPES, kernel, kernel_names
+from edgewright.hwmodels import KERNELS
+from edgewright.hwmodels.kernel_work import kernel_work, works_known
+from edgewright.kernels import kernel, kernel_names
+from edgewright.workloads.formats import format_named
+from edgewright.workloads.model_operators import Linear
+from edgewright.workloads.step import Step
 
-
-def _copy_work(shape, dtype):
-    (n,) = shape
-    return Work.of("copy", dtype, 0.0, activations=2.0 * n * np.dtype(DTYPES[dtype]).itemsize)
-
-
-def _gemv_work(shape, dtype):
-    m, n = shape
-    size = np.dtype(DTYPES[dtype]).itemsize
-    return Work.of("gemv", dtype, 2.0 * m * n, weights=m * n * size, activations=(m + n) * size)
-
-
-def _gemm_work(shape, dtype):
-    m, n, k = shape
-    size = np.dtype(DTYPES[dtype]).itemsize
-    return Work.of("gemm", dtype, 2.0 * m * n * k, weights=k * n * size, activations=(m * k + m * n) * size)
-
-
-WORK = {"copy": _copy_work, "gemv": _gemv_work, "gemm": _gemm_work}
 PARTS = {
     "copy": {"activations": (0, 1)},
+    "copy_past": {"activations": (0, 1)},
+    "read": {"activations": (1,)},
+    "triad": {"activations": (0, 1, 2)},
+    "triad_past": {"activations": (0, 1, 2)},
     "gemv": {"weights": (1,), "activations": (0, 2)},
     "gemm": {"weights": (2,), "activations": (0, 1)},
 }
-CALLS = [("copy", (1,)), ("copy", (1000,)), ("gemv", (7, 3)), ("gemv", (1, 64)), ("gemm", (5, 4, 3)), ("gemm", (1, 6, 2))]
+SHAPES = {
+    "copy": [(1,), (1000,)],
+    "copy_past": [(1,), (1000,)],
+    "read": [(7, 1), (1000, 1)],
+    "triad": [(7, 1), (1000, 1)],
+    "triad_past": [(7, 1), (1000, 1)],
+    "gemv": [(7, 3), (1, 64)],
+    "gemm": [(5, 4, 3), (1, 6, 2)],
+}
+PROBES = ("chase", "gather", "strided")
+CALLS = [(name, shape) for name, shapes in SHAPES.items() for shape in shapes if name in kernel_names()]
+MULTIPLIES = [(name, shape) for name, shape in CALLS if name in ("gemv", "gemm")]
 
 
 class Counted:
@@ -50,21 +50,44 @@ class Counted:
 
 
 @pytest.mark.parametrize("name", kernel_names())
-def test_every_kernel_calibrates_a_kernel_class(name):
-    assert name in KERNELS
+def test_every_kernel_calibrates_a_kernel_class_or_is_a_probe(name):
+    assert kernel(name).kernel_class in {*KERNELS, ""}
 
 
-@pytest.mark.parametrize("dtype", ["fp32", "fp64"])
+@pytest.mark.parametrize("name", kernel_names())
+def test_the_work_of_every_kernel_is_known_unless_no_price_could_follow_it(name):
+    assert (name in works_known()) != (name in PROBES)
+
+
+def test_the_work_of_a_chase_is_refused():
+    with pytest.raises(ValueError, match="the work of kernel 'chase' is not known: accepted are copy"):
+        kernel_work("chase", (4, 4), "uint64")
+
+
 @pytest.mark.parametrize(("name", "shape"), CALLS)
-def test_counted_bytes_are_those_of_the_arrays(name, shape, dtype):
-    operands = kernel(name).operands(shape, dtype, np.random.default_rng(0))
-    held = {tier: sum(operands[at].nbytes for at in places) for tier, places in PARTS[name].items()}
-    assert WORK[name](shape, dtype).bytes == {"weights": 0.0, "activations": 0.0, "kv": 0.0} | held
+def test_counted_bytes_are_those_of_the_arrays(name, shape):
+    for dtype in kernel(name).dtypes:
+        operands = kernel(name).operands(shape, dtype, np.random.default_rng(0))
+        held = {tier: sum(operands[at].nbytes for at in places) for tier, places in PARTS[name].items()}
+        assert kernel_work(name, shape, dtype).bytes == {"weights": 0.0, "activations": 0.0, "kv": 0.0} | held
 
 
-@pytest.mark.parametrize(("name", "shape"), CALLS)
+@pytest.mark.parametrize(("name", "shape"), MULTIPLIES)
 def test_counted_operations_are_two_for_each_multiplication(name, shape):
     operands = kernel(name).operands(shape, "fp32", np.random.default_rng(0))
     Counted.made = 0
     kernel(name).reference(*(np.vectorize(Counted, otypes=[object])(array) for array in operands))
-    assert WORK[name](shape, "fp32").flops == {"fp32": 2.0 * Counted.made}
+    assert kernel_work(name, shape, "fp32").flops == {"fp32": 2.0 * Counted.made}
+
+
+@pytest.mark.parametrize(("name", "rows", "shape"), [("gemv", 1, (7, 3)), ("gemm", 5, (5, 7, 3))])
+def test_a_model_counts_the_same_product_alike(name, rows, shape):
+    of_model = Linear("product", inputs=3, outputs=7).terms(Step(prefill=rows), format_named("fp32"), 1, (0,))
+    assert of_model == kernel_work(name, shape, "fp32").terms
+
+
+@pytest.mark.parametrize("name", ["read", "triad"])
+def test_passes_are_counted_each(name):
+    once, thrice = (kernel_work(name, (100, passes), "fp32") for passes in (1, 3))
+    assert thrice.bytes["activations"] == 3 * once.bytes["activations"]
+    assert thrice.flops["fp32"] == 3 * once.flops["fp32"]
