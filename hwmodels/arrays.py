@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from edgewright.hwmodels.work import Quantity
 
-__all__ = ["choose", "greatest", "nowhere_negative", "positive"]
+__all__ = ["choose", "greatest", "least", "nowhere_negative", "positive"]
 
 _SCALAR = (int, float)
 
@@ -22,6 +22,15 @@ def greatest(first: Quantity, second: Quantity) -> Quantity:
     import numpy as np
 
     return np.maximum(first, second)
+
+
+def least(first: Quantity, second: Quantity) -> Quantity:
+    """The smaller of two quantities, elementwise."""
+    if isinstance(first, _SCALAR) and isinstance(second, _SCALAR):
+        return first if first <= second else second
+    import numpy as np
+
+    return np.minimum(first, second)
 
 
 def choose(condition: Any, yes: Quantity, no: Quantity) -> Quantity:

@@ -1,6 +1,7 @@
 """Devices, storages and switches joined by links: who reaches whom over what, and what each operation demands.
 
-Resources are named by scope: `orin0.gpu` (engine), `orin0.dram` (bus), `orin0.nvme0.read` / `.write` (storage channel),
+Resources are named by scope: `orin0.gpu` (engine), `orin0.dram` (bus), `orin0.nvme0.read` / `.write` / `.channel` (storage),
+`orin0.nvme0` / `orin0.nvme0.internal` (engine and bus inside a storage), `card.host>` / `card.host<` (a card's link to its host's memory),
 `lan3>` / `lan3<` (full-duplex link, first to second end and back), `wifi` (half-duplex link or shared medium).
 `Cluster` is frozen: what changes in a run (clocks, failures) is passed to the pricing methods. Amounts may be arrays, elementwise.
 """
@@ -8,7 +9,7 @@ Resources are named by scope: `orin0.gpu` (engine), `orin0.dram` (bus), `orin0.n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from edgewright.hwmodels.demand import Demand
 from edgewright.hwmodels.messages import Bundle, Round, bundle, compile_rounds, rounds_demand
 from edgewright.hwmodels.roofline import price
 from edgewright.hwmodels.specs import Device, Engine
+from edgewright.hwmodels.storage_access import access, channels
 from edgewright.hwmodels.topology import Attachment, Connection, Hop, Unreachable, join, link_capacities, routes_from
 from edgewright.hwmodels.work import Quantity, Work
 
@@ -36,6 +38,8 @@ class Cluster:
         switches: names of nodes that only forward.
         connections: links between nodes; `ends` must be devices or switches.
         attachments: storages of devices, in order: the first of a device is its default.
+        hosts: for cards, the device in whose memory their bytes are on the way to and from its storages, which they use as their own
+            after those that they have.
 
     Raises:
         ValueError: a name used twice, an end or device that does not exist, or a link that contradicts itself.
@@ -45,6 +49,7 @@ class Cluster:
     switches: tuple[str, ...] = ()
     connections: tuple[Connection, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    hosts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_unique("node", [*self.devices, *self.switches])
@@ -54,6 +59,13 @@ class Cluster:
             self._check_connection(connection)
         for attachment in self.attachments:
             self.device(attachment.device)
+            if attachment.storage.engine is not None and attachment.name in self.devices[attachment.device].engines:
+                raise ValueError(f"storage {attachment.device}.{attachment.name} computes, and has the name of an engine there")
+        for card, host in self.hosts.items():
+            self.device(card)
+            self.device(host)
+            if card == host:
+                raise ValueError(f"device {card!r} is its own host")
 
     # -- what there is ------------------------------------------------------------------------------------------------------------------
 
@@ -61,16 +73,21 @@ class Cluster:
     def capacities(self) -> Mapping[str, float]:
         """Amount per second of every shared resource: buses, link directions, storage channels (bytes/s), media (airtime: 1)."""
         found = {f"{name}.{bus.name}": bus.bandwidth for name, device in self.devices.items() for bus in device.buses.values()}
-        found.update(link_capacities(self.connections))
+        found.update(link_capacities((*self.connections, *self._host_links.values())))
         for each in self.attachments:
-            found[f"{each.device}.{each.name}.read"] = each.storage.read
-            found[f"{each.device}.{each.name}.write"] = each.storage.write
+            found.update(channels(f"{each.device}.{each.name}", each.storage))
+            if each.storage.internal is not None and each.storage.engine is not None:
+                found[f"{each.device}.{each.name}.internal"] = each.storage.internal
         return found
 
     @cached_property
     def engines(self) -> Mapping[str, tuple[Device, Engine]]:
-        """Every engine by resource name."""
-        return {f"{name}.{engine.name}": (device, engine) for name, device in self.devices.items() for engine in device.engines.values()}
+        """Every engine by resource name, with its device; a storage that computes is a device to its own (`Storage.as_device`)."""
+        found = {f"{name}.{engine.name}": (device, engine) for name, device in self.devices.items() for engine in device.engines.values()}
+        for each in self.attachments:
+            if (engine := each.storage.engine) is not None:
+                found[f"{each.device}.{each.name}"] = (each.storage.as_device(), engine)
+        return found
 
     def device(self, name: str) -> Device:
         """The specification of a device instance; raises `ValueError`."""
@@ -80,18 +97,28 @@ class Cluster:
             raise ValueError(f"unknown device {name!r}: the cluster has {_listed(self.devices)}") from None
 
     def engine_name(self, device: str, engine: str | None = None) -> str:
-        """The resource name of a device's engine (None: its first); raises `ValueError`."""
+        """The resource name of a device's engine (None: its first), or of one of its storages that computes; raises `ValueError`."""
         spec = self.device(device)
         if engine is None:
             return f"{device}.{spec.main_engine.name}"
-        if engine not in spec.engines:
-            raise ValueError(f"device {device!r} has no engine {engine!r}: it has {_listed(spec.engines)}")
+        if engine not in spec.engines and engine not in (computing := self._computing.get(device, ())):
+            raise ValueError(f"device {device!r} has no engine {engine!r}: it has {_listed((*spec.engines, *computing))}")
         return f"{device}.{engine}"
 
+    def engine_owner(self, engine: str) -> str:
+        """Whose energy an engine's is, by resource name: its device's, or that of the storage that it is inside of."""
+        return engine if self.engines[engine][0].kind == "csd" else engine.partition(".")[0]
+
+    def storages_of(self, device: str) -> Mapping[str, Attachment]:
+        """The storages that a device reads and writes, by name: its own, then its host's (of those alike in name, its own)."""
+        near = [each for each in self.attachments if each.device == device]
+        far = [each for each in self.attachments if each.device == self.hosts.get(device)]
+        return {each.name: each for each in (*near, *(each for each in far if each.name not in {one.name for one in near}))}
+
     def storage_of(self, device: str, name: str | None = None) -> Attachment:
-        """A storage of a device (None: its first); raises `ValueError`."""
+        """A storage of a device (None: its first), see `storages_of`; raises `ValueError`."""
         self.device(device)
-        own = {each.name: each for each in self.attachments if each.device == device}
+        own = self.storages_of(device)
         if not own:
             raise ValueError(f"device {device!r} has no storage")
         if name is None:
@@ -139,8 +166,9 @@ class Cluster:
         resource = self.engine_name(device, engine)
         spec, unit = self.engines[resource]
         cost = price(work, spec, unit.name, clock)
-        usage = {f"{device}.{unit.bus}": cost.bus_bytes} if positive(cost.bus_bytes) else {}
-        return Demand(cost.overhead_seconds, cost.fluid_seconds, usage, {device: cost.total_joules}, engine=resource)
+        owner = self.engine_owner(resource)
+        usage = {f"{owner}.{unit.bus}": cost.bus_bytes} if positive(cost.bus_bytes) else {}
+        return Demand(cost.overhead_seconds, cost.fluid_seconds, usage, {owner: cost.total_joules}, engine=resource)
 
     def transfer(self, src: str, dst: str, nbytes: Quantity) -> Demand:
         """Bytes from one node to another along `route`; nothing at all from a node to itself, or for zero bytes.
@@ -163,24 +191,51 @@ class Cluster:
         _check_unique("device of a collective", members)
         return rounds_demand(self._rounds(kind, members, algorithm), nbytes)
 
-    def load(self, device: str, nbytes: Quantity, storage: str | None = None, random: bool = False) -> Demand:
-        """Read bytes from a storage (None: the device's first) into the device's first pool, straight over that pool's bus.
+    def load(
+        self,
+        device: str,
+        nbytes: Quantity,
+        storage: str | None = None,
+        random: bool = False,
+        block: float | None = None,
+        depth: int | None = None,
+    ) -> Demand:
+        """Read bytes from a storage (None: the device's first) into the device's first pool.
 
-        The storage and the bus are all that it crosses: on a discrete card, whose first pool is its own memory, the link to its host
-        (`catalog.facts(...).host_link`) is bypassed. Reading does not share with writing.
+        They cross, all in step, the storage, the bus of that pool, and on a card what joins it to its host: the card's own `host_link`, or,
+        with a host of its own in the cluster, that one's memory (written and read again: twice) and the route from there.
 
-        `random`: at the storage's random rate, as a share of its read channel; raises `ValueError` if that rate is unknown.
+        `random`, `block` (bytes per request) and `depth` (requests in flight): see `hwmodels.storage_access`. Raises `ValueError` for
+        a storage that is not there, and where `storage_access.access` does.
+
+        How wrong: copies through the host overlap with the reads perfectly, and cost no CPU time.
         """
         attachment = self.storage_of(device, storage)
-        spec = attachment.storage
-        rate = spec.random_read if random else spec.read
-        if rate is None:
-            raise ValueError(f"the random read rate of storage {spec.name!r} is unknown")
-        return self._storage_demand(attachment, "read", nbytes, spec.read / rate)
+        owner = f"{attachment.device}.{attachment.name}"
+        asked = access(owner, attachment.storage, nbytes, random=random, block=block, depth=depth)
+        return self._moved(asked, attachment, device, nbytes, inward=True)
 
-    def store(self, device: str, nbytes: Quantity, storage: str | None = None) -> Demand:
-        """Write bytes from the device's first pool to a storage (None: the device's first); the way of `load`, and as short."""
-        return self._storage_demand(self.storage_of(device, storage), "write", nbytes, 1.0)
+    def store(
+        self,
+        device: str,
+        nbytes: Quantity,
+        storage: str | None = None,
+        random: bool = False,
+        block: float | None = None,
+        depth: int | None = None,
+    ) -> Demand:
+        """Write bytes from the device's first pool to a storage (None: the device's first); the way of `load`, back."""
+        attachment = self.storage_of(device, storage)
+        owner = f"{attachment.device}.{attachment.name}"
+        asked = access(owner, attachment.storage, nbytes, write=True, random=random, block=block, depth=depth)
+        return self._moved(asked, attachment, device, nbytes, inward=False)
+
+    def stage(self, device: str, nbytes: Quantity, inward: bool) -> Demand:
+        """Copy bytes from a card's memory to that of its host, or (`inward`) back; raises `ValueError` for a device without a host."""
+        _check_amount(nbytes)
+        if device not in self.hosts and device not in self._host_links:
+            raise ValueError(f"device {device!r} has no memory of a host besides its own")
+        return self._along(Demand(), self._to_host(device, inward), nbytes) if positive(nbytes) else Demand()
 
     # -- behind them --------------------------------------------------------------------------------------------------------------------
 
@@ -215,18 +270,60 @@ class Cluster:
             found = self._compiled[key] = compile_rounds(kind, algorithm, paths, len(devices), self.capacities)
         return found
 
-    def _storage_demand(self, attachment: Attachment, channel: str, nbytes: Quantity, share: float) -> Demand:
-        """`share`: channel capacity taken per byte."""
-        _check_amount(nbytes)
-        if not positive(nbytes):
-            return Demand()
-        owner, spec = f"{attachment.device}.{attachment.name}", attachment.storage
-        rate = spec.read if channel == "read" else spec.write
-        bus = self.devices[attachment.device].main_pool.bus
-        return Demand(
-            latency=choose(nbytes > 0, spec.latency, 0.0),
-            usage={f"{owner}.{channel}": nbytes * share, f"{attachment.device}.{bus}": nbytes},
-            joules={owner: nbytes * (share / rate * spec.active_W)},
+    @cached_property
+    def _computing(self) -> Mapping[str, tuple[str, ...]]:
+        """The storages of each device that have an engine."""
+        found: dict[str, tuple[str, ...]] = {}
+        for each in self.attachments:
+            if each.storage.engine is not None:
+                found[each.device] = (*found.get(each.device, ()), each.name)
+        return found
+
+    @cached_property
+    def _host_links(self) -> Mapping[str, Connection]:
+        """The links of cards to the memory of hosts that are no devices of the cluster."""
+        return {
+            name: Connection(f"{name}.host", (f"host of {name}", name), device.host_link)
+            for name, device in self.devices.items()
+            if device.host_link is not None and name not in self.hosts
+        }
+
+    def _to_host(self, device: str, inward: bool) -> Bundle:
+        """Per byte, what moves between a card's memory and its host's: both memories' buses, and the link."""
+        if device in self.hosts:
+            host = self.hosts[device]
+            found = bundle(self.route(host, device) if inward else self.route(device, host))
+            far = {f"{host}.{self.devices[host].main_pool.bus}": 1.0}
+        else:
+            link = self._host_links[device]
+            found, far = bundle([Hop(link, backward=not inward)]), {}
+            found = replace(found, joules={device: found.joules[link.name]})
+        return replace(found, usage={**found.usage, **far, f"{device}.{self.devices[device].main_pool.bus}": 1.0})
+
+    def _moved(self, asked: Demand, attachment: Attachment, device: str, nbytes: Quantity, *, inward: bool) -> Demand:
+        """The access to a storage with the way between it and a device's first pool."""
+        if not asked.usage:
+            return asked
+        owner, usage = f"{attachment.device}.{attachment.name}", dict(asked.usage)
+        if attachment.storage.engine is not None:
+            usage[f"{owner}.internal"] = nbytes
+        if attachment.device != device or device in self._host_links:
+            if attachment.device != device:
+                usage[f"{attachment.device}.{self.devices[attachment.device].main_pool.bus}"] = nbytes
+            return self._along(replace(asked, usage=usage), self._to_host(device, inward), nbytes)
+        usage[f"{device}.{self.devices[device].main_pool.bus}"] = nbytes
+        return replace(asked, usage=usage)
+
+    def _along(self, asked: Demand, way: Bundle, nbytes: Quantity) -> Demand:
+        """The demand and a way that the same bytes take in step with it."""
+        usage, joules = dict(asked.usage), dict(asked.joules)
+        for resource, amount in way.usage.items():
+            usage[resource] = usage.get(resource, 0.0) + nbytes * amount
+        for owner, amount in way.joules.items():
+            joules[owner] = joules.get(owner, 0.0) + nbytes * amount
+        latency = asked.latency + choose(nbytes > 0, way.latency, 0.0)
+        return replace(
+            asked, latency=latency, usage=usage, joules=joules, traffic={name: nbytes * each for name, each in way.traffic.items()}
         )
 
     def _check_connection(self, connection: Connection) -> None:

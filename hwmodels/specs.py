@@ -135,6 +135,7 @@ class Device:
         supply_efficiency: plug-to-board efficiency in (0, 1].
         sleep_W: module power asleep, None if it cannot sleep; `wake_s` seconds from sleep to awake.
         nic_seconds_per_message: CPU time per message sent or received, added to a transfer's latency.
+        host_link: for cards, the link between their memory and their host's, which whatever is read or written crosses; else None.
         provenance: by figure name (dotted: `gpu.peaks.fp16`); `default` covers the rest.
     """
 
@@ -151,6 +152,7 @@ class Device:
     sleep_W: float | None = None
     wake_s: float = 0.0
     nic_seconds_per_message: float = 0.0
+    host_link: Link | None = None
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
 
     @property
@@ -197,16 +199,20 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A kind of storage device. Reading and writing are channels of their own: neither slows the other.
+    """A kind of storage device; `hwmodels.storage_access` says how its figures make rates.
 
     Attributes:
         name: catalogue name, e.g. `nvme_gen3`.
         title: what people call it.
-        read, write: bytes/s, sequential; `random_read` bytes/s at the stated queue depth, None if unknown.
-        latency: seconds to the first byte.
-        active_W: watts above idle while transferring; `idle_W` watts always.
+        read, write: bytes/s, sequential.
+        latency: seconds from a request to its first byte; `write_latency` of writes (None: the same).
+        random_read, random_write: bytes/s of 4 KiB at random with as many in flight as help, None if unknown.
+        queue_depth: requests that it takes at a time; more wait.
+        duplex: `full`: reading and writing do not slow each other; `half`: they share its time.
+        active_W: watts above idle while reading at full rate, `write_W` while writing (None: the same); `idle_W` watts always.
         capacity: bytes, None if it does not matter.
-        internal: bytes/s inside the device, for computational storage.
+        internal: bytes/s between its medium and its own engine, for computational storage.
+        engine: what computes inside it, on the bus `internal`; None: nothing does.
         provenance: by figure name.
     """
 
@@ -216,11 +222,29 @@ class Storage:
     write: float
     latency: float
     random_read: float | None = None
+    random_write: float | None = None
+    write_latency: float | None = None
+    queue_depth: int = 32
+    duplex: Literal["full", "half"] = "full"
     active_W: float = 0.0
+    write_W: float | None = None
     idle_W: float = 0.0
     capacity: float | None = None
     internal: float | None = None
+    engine: Engine | None = None
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.engine is not None and self.internal is None:
+            raise ValueError(f"storage {self.name!r} has an engine, and no rate `internal` at which it reads")
+
+    def as_device(self) -> Device:
+        """The storage seen from its engine: a device whose one bus, and main memory, is the medium. Raises `ValueError` without one."""
+        if self.engine is None or self.internal is None:
+            raise ValueError(f"storage {self.name!r} has no engine")
+        buses, pools = {"internal": Bus("internal", self.internal)}, {"medium": Pool("medium", self.capacity or float("inf"), "internal")}
+        engines = {self.engine.name: self.engine}
+        return Device(self.name, self.title, "csd", engines, buses, pools, self.idle_W, self.idle_W + self.active_W)
 
 
 def stated(engine: Engine, figure: str, value: float | None) -> float:

@@ -74,7 +74,7 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Compute(Op):
-    """Run `work` on a device's engine (None: its first)."""
+    """Run `work` on a device's engine (None: its first), or in one of its storages that computes, by the storage's name."""
 
     device: str
     work: Work | Callable[[Step], Work]
@@ -106,21 +106,30 @@ class Collective(Op):
 
 @dataclass(frozen=True, slots=True)
 class Load(Op):
-    """Read bytes from a storage of `device` (None: its first) into memory."""
+    """Read bytes from a storage of `device` (None: its first) into memory.
+
+    `random`: at random places; `block`: bytes per request (None: one long read, or pages if random); `depth`: requests in flight (None:
+    as many as the storage takes). See `hwmodels.storage_access`.
+    """
 
     device: str
     nbytes: Amount
     storage: str | None = None
     random: bool = False
+    block: float | None = None
+    depth: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Store(Op):
-    """Write bytes to a storage of `device` (None: its first)."""
+    """Write bytes to a storage of `device` (None: its first); as `Load`."""
 
     device: str
     nbytes: Amount
     storage: str | None = None
+    random: bool = False
+    block: float | None = None
+    depth: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

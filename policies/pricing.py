@@ -32,10 +32,10 @@ def demand_of(op: Op, cluster: Cluster, step: Step, clocks: Mapping[str, float])
             return cluster.transfer(src, dst, amount_of(nbytes, step))
         case Collective(kind=kind, devices=devices, nbytes=nbytes, algorithm=algorithm):
             return cluster.collective(kind, devices, amount_of(nbytes, step), algorithm)
-        case Load(device=device, nbytes=nbytes, storage=storage, random=random):
-            return cluster.load(device, amount_of(nbytes, step), storage, random)
-        case Store(device=device, nbytes=nbytes, storage=storage):
-            return cluster.store(device, amount_of(nbytes, step), storage)
+        case Load(device=device, nbytes=nbytes, storage=storage, random=random, block=block, depth=depth):
+            return cluster.load(device, amount_of(nbytes, step), storage, random, block, depth)
+        case Store(device=device, nbytes=nbytes, storage=storage, random=random, block=block, depth=depth):
+            return cluster.store(device, amount_of(nbytes, step), storage, random, block, depth)
         case Delay(seconds=seconds):
             return Demand(latency=amount_of(seconds, step))
         case _:

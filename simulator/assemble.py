@@ -74,6 +74,7 @@ def build_cluster(scenario: Scenario) -> Cluster:
             for device, group in groups.items()
             for store, entry in group.storage.items()
         ),
+        hosts=table.hosts(),
     )
 
 

@@ -13,8 +13,12 @@ from edgewright.simulator.errors import spoken
 if TYPE_CHECKING:
     from edgewright.simulator.schema_cluster import DeviceGroup, LinkGroup, StorageTable
 
-__all__ = ["device_names", "device_of", "link_of", "storage_of"]
+__all__ = ["STORAGE_FIGURES", "device_names", "device_of", "link_of", "storage_of"]
 
+STORAGE_FIGURES = ("read", "write", "random_read", "random_write", "latency", "write_latency", "queue_depth", "duplex", "capacity")
+"""Keys of a storage in a scenario that are figures of `Storage` by the same name."""
+
+_WATTS = {"active": "active_W", "active_write": "write_W", "idle": "idle_W"}
 _SCENARIO = Provenance("assumed", "set in the scenario")
 
 
@@ -54,7 +58,7 @@ def storage_of(name: str, table: StorageTable) -> Storage:
     """The specification of a storage."""
     from edgewright.hwmodels import catalog
 
-    figures = _given(table, ("read", "write", "random_read", "latency", "capacity"))
+    figures = _given(table, STORAGE_FIGURES) | {key: value for name, key in _WATTS.items() if (value := getattr(table, name)) is not None}
     if table.storage is None:
         return Storage(name=name, title=name, provenance={"default": _SCENARIO}, **figures)
     storage = catalog.storage(table.storage)

@@ -97,7 +97,7 @@ def _require_storage(scenario: Scenario, setups: Sequence[Setup]) -> None:
         if setup.tables[0].kv.footprint(1 << 20, 1 << 20).fetched:
             reading.update(dict.fromkeys(setup.placement.parts, "kv"))
         for device, family in reading.items():
-            if not scenario.cluster.instances()[device].storage:
+            if not setup.spec.cluster.storages_of(device):
                 key = (*setup.key, family) if family == "residency" else ("services", setup.service, family)
                 policy = getattr(setup.tables[1] if family == "residency" else setup.tables[0], family)
                 raise scenario.error(

@@ -79,7 +79,7 @@ class Machine:
         self.epoch = 0
         self.resources = {name: Resource(name, capacity) for name, capacity in cluster.capacities.items()}
         self.engines = {
-            name: EngineQueue(name, engine, self.ledger.account(name.split(".")[0], "static"))
+            name: EngineQueue(name, engine, self.ledger.account(cluster.engine_owner(name), "static"))
             for name, (_, engine) in cluster.engines.items()
         }
         self.pools: dict[str, MemoryPool] = {

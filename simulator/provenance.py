@@ -42,7 +42,8 @@ def topology_of(cluster: Cluster, scenario: Scenario) -> Topology:
         links.append({"name": connection.name, "title": connection.link.title, "ends": list(connection.ends), "resources": found})
     for attachment in cluster.attachments:
         name = f"{attachment.device}.{attachment.name}"
-        nodes.append({"name": name, "title": attachment.storage.title, "kind": "storage", "resources": [f"{name}.read", f"{name}.write"]})
+        resources = [name] * (attachment.storage.engine is not None) + [f"{name}.read", f"{name}.write"]
+        nodes.append({"name": name, "title": attachment.storage.title, "kind": "storage", "resources": resources})
         links.append({"name": f"{name} bus", "title": "attached", "ends": [attachment.device, name], "resources": []})
     return {"nodes": nodes, "links": links}
 
@@ -53,6 +54,7 @@ def provenance_of(cluster: Cluster) -> list[ProvenanceEntry]:
     specs: list[Device | Storage | Link] = [*cluster.devices.values()]
     specs += [attachment.storage for attachment in cluster.attachments]
     specs += [connection.link for connection in cluster.connections]
+    specs += [device.host_link for name, device in cluster.devices.items() if device.host_link is not None and name not in cluster.hosts]
     for spec in specs:
         kinds.setdefault(spec.name, spec)
     return [entry for spec in kinds.values() for entry in _figures(spec)]
@@ -94,6 +96,8 @@ def _numbers(spec: Any, prefix: str = "") -> Iterator[tuple[str, float | None]]:
             yield prefix + each.name, value
         elif isinstance(value, Mapping):
             yield from _mapped(value, prefix, each.name)
+        elif each.name == "engine":
+            yield from _numbers(value, "engine.")
 
 
 def _mapped(value: Mapping[str, Any], prefix: str, field: str) -> Iterator[tuple[str, float | None]]:
@@ -111,6 +115,7 @@ UNITS = {
     "read": "B/s",
     "write": "B/s",
     "random_read": "B/s",
+    "random_write": "B/s",
     "internal": "B/s",
     "cache_bandwidth": "B/s",
     "capacity": "B",
@@ -118,6 +123,7 @@ UNITS = {
     "cache_bytes": "B",
     "mtu": "B",
     "latency": "s",
+    "write_latency": "s",
     "per_message": "s",
     "launch_overhead": "s",
     "ramp": "s",

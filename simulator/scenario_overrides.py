@@ -29,7 +29,7 @@ def overridden(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
 
 def explicit(scenario: Scenario) -> dict[str, Any]:
     """See `Scenario.resolved`."""
-    from edgewright.simulator.assemble_devices import device_of, link_of, storage_of
+    from edgewright.simulator.assemble_devices import STORAGE_FIGURES, device_of, link_of, storage_of
 
     tables: dict[str, Any] = scenario.model_dump(mode="json")
     cluster = scenario.cluster
@@ -49,7 +49,8 @@ def explicit(scenario: Scenario) -> dict[str, Any]:
         _fill(table, {"board": device.board_W, "supply_efficiency": device.supply_efficiency})
         for store, entry in group.storage.items():
             figures = storage_of(store, entry)
-            _fill(table["storage"][store], {key: getattr(figures, key) for key in ("read", "write", "random_read", "latency", "capacity")})
+            watts = {"active": figures.active_W, "active_write": figures.write_W, "idle": figures.idle_W}
+            _fill(table["storage"][store], {**{key: getattr(figures, key) for key in STORAGE_FIGURES}, **watts})
     return tables
 
 

@@ -26,8 +26,15 @@ class StorageTable(NamedTable):
     storage: str | None = Field(default=None, description="catalogue name; without it, `read`, `write` and `latency` are required")
     read: BytesPerSecond | None = Field(default=None, gt=0, description="sequential read rate")
     write: BytesPerSecond | None = Field(default=None, gt=0, description="sequential write rate")
-    random_read: BytesPerSecond | None = Field(default=None, gt=0, description="random read rate")
+    random_read: BytesPerSecond | None = Field(default=None, gt=0, description="read rate of 4 KiB at random, many in flight")
+    random_write: BytesPerSecond | None = Field(default=None, gt=0, description="write rate of 4 KiB at random, many in flight")
     latency: Seconds | None = Field(default=None, description="seconds to the first byte")
+    write_latency: Seconds | None = Field(default=None, description="the same when writing; absent: as when reading")
+    queue_depth: int | None = Field(default=None, ge=1, description="requests that it takes at a time")
+    duplex: Literal["full", "half"] | None = Field(default=None, description="half: reading and writing share its time; full: they do not")
+    active: Watts | None = Field(default=None, description="power above idle while reading")
+    active_write: Watts | None = Field(default=None, description="power above idle while writing; absent: as when reading")
+    idle: Watts | None = Field(default=None, description="power always drawn")
     capacity: Bytes | None = Field(default=None, gt=0, description="bytes it holds")
 
     @model_validator(mode="after")
@@ -46,6 +53,9 @@ class DeviceGroup(Table):
     count: int | None = Field(default=None, ge=1, le=10_000, description="instances; they are named `group0`, `group1`, ...")
     storage: dict[Name, StorageTable] = Field(
         default_factory=dict, description="storages of each instance, by name; the first is the default"
+    )
+    host: Name | None = Field(
+        default=None, description="for cards: the device whose memory and storages they use; a group: that of the same number"
     )
     priority: int = Field(default=0, description="power controllers slow the lowest priority first")
     memory: Bytes | None = Field(default=None, gt=0, description="bytes of the first memory pool")
@@ -106,7 +116,18 @@ class ClusterTable(Table):
             for end, name in enumerate(link.between):
                 require_known(name, self.names(), "device, group, switch or entry point", ("links", index, "between", end))
         self._require_devices()
+        self._require_hosts()
         return self
+
+    def hosts(self) -> dict[str, str]:
+        """The host of every instance that has one."""
+        found: dict[str, str] = {}
+        for name, group in self.devices.items():
+            if group.host is not None:
+                hosts = self.members(group.host)
+                cards = group.instances(name)
+                found.update(zip(cards, hosts if len(hosts) > 1 else hosts * len(cards), strict=True))
+        return found
 
     def instances(self) -> dict[str, DeviceGroup]:
         """Every device of the cluster by instance name, in the scenario's order."""
@@ -134,6 +155,20 @@ class ClusterTable(Table):
             if group.device not in valid:
                 raise refusal(
                     "is no device", choices(group.device, valid, "edgewright devices"), at=("devices", name, "device"), value=group.device
+                )
+
+    def _require_hosts(self) -> None:
+        for name, group in self.devices.items():
+            if group.host is None:
+                continue
+            require_known(group.host, dict.fromkeys((*self.devices, *self.instances())), "device or group", ("devices", name, "host"))
+            hosts, cards = self.members(group.host), group.instances(name)
+            if len(hosts) not in (1, len(cards)) or set(hosts) & set(cards):
+                raise refusal(
+                    f"stands for {len(hosts)} hosts of {len(cards)} cards",
+                    "another device, or a group of as many as there are cards",
+                    at=("devices", name, "host"),
+                    value=group.host,
                 )
 
 

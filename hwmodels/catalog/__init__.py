@@ -71,7 +71,8 @@ def device(name: str) -> Device:
     alias = _aliases().get(name)
     if alias is None:
         family, entry = _lookup("device", name, _devices(), companions())
-        return build_device(name, entry, family)
+        host_link = entry.get("host_link")
+        return replace(build_device(name, entry, family), host_link=None if host_link is None else link(host_link))
     whole = device(alias["device"])
     first = alias["engine"]
     engines = {first: whole.engines[first]} | dict(whole.engines)

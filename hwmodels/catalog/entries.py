@@ -6,7 +6,7 @@ Amounts are SI numbers or strings with a unit (`hwmodels.units`). Keys that are 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -50,9 +50,12 @@ _STORAGE_UNITS = {
     "read": "byte/second",
     "write": "byte/second",
     "random_read": "byte/second",
+    "random_write": "byte/second",
     "internal": "byte/second",
     "latency": "second",
+    "write_latency": "second",
     "active_W": "watt",
+    "write_W": "watt",
     "idle_W": "watt",
     "capacity": "byte",
 }
@@ -116,20 +119,34 @@ def build_facts(entry: Mapping[str, Any]) -> Facts:
 
 
 def build_storage(name: str, entry: Mapping[str, Any], source: str = "") -> Storage:
-    """The storage of one catalogue entry; raises `ValueError` as `build_device` does."""
-    _check_keys(name, entry, _COMMON | set(_STORAGE_UNITS), {"title", "read", "write", "latency"})
-    figures: dict[str, Any] = _amounts(name, entry, _STORAGE_UNITS)
-    return Storage(name=name, title=str(entry["title"]), provenance=_provenance(entry, source), **figures)
+    """The storage of one catalogue entry, the missing energy figures of its engine derived as those of devices are (its module limit is
+    `idle_W + active_W`); raises `ValueError` as `build_device` does."""
+    _check_keys(name, entry, _COMMON | {"duplex", "queue_depth", "engine"} | set(_STORAGE_UNITS), {"title", "read", "write", "latency"})
+    figures: dict[str, Any] = _amounts(name, entry, _STORAGE_UNITS) | {"duplex": _duplex(name, entry, ("full", "half"))}
+    if "queue_depth" in entry:
+        figures["queue_depth"] = int(entry["queue_depth"])
+    if "engine" in entry:
+        if "internal" not in figures:
+            raise ValueError(f"{name}.engine: an engine reads at the rate `internal`, which is missing")
+        common = {**FAMILY, "source": source}
+        figures["engine"] = _engine(f"{name}.engine", "engine", entry["engine"], Bus("internal", figures["internal"]), common)
+    storage = Storage(name=name, title=str(entry["title"]), provenance=_provenance(entry, source), **figures)
+    return storage if storage.engine is None else replace(storage, engine=with_envelope(storage.as_device()).main_engine)
 
 
 def build_link(name: str, entry: Mapping[str, Any], source: str = "") -> Link:
     """The link of one catalogue entry; raises `ValueError` as `build_device` does."""
     _check_keys(name, entry, _COMMON | {"duplex"} | set(_LINK_UNITS), {"title", "bandwidth", "latency"})
-    duplex = entry.get("duplex", "full")
-    if duplex not in ("full", "half", "shared"):
-        raise ValueError(f"{name}.duplex: {duplex!r} is not accepted: it must be full, half or shared")
+    duplex: Any = _duplex(name, entry, ("full", "half", "shared"))
     figures: dict[str, Any] = _amounts(name, entry, _LINK_UNITS)
     return Link(name=name, title=str(entry["title"]), duplex=duplex, provenance=_provenance(entry, source), **figures)
+
+
+def _duplex(name: str, entry: Mapping[str, Any], accepted: tuple[str, ...]) -> str:
+    duplex = str(entry.get("duplex", "full"))
+    if duplex not in accepted:
+        raise ValueError(f"{name}.duplex: {duplex!r} is not accepted: it must be {', '.join(accepted[:-1])} or {accepted[-1]}")
+    return duplex
 
 
 def _memories(name: str, entry: Mapping[str, Any], reserved: float) -> tuple[dict[str, Pool], dict[str, Bus]]:

@@ -163,12 +163,37 @@ def test_storage_channels() -> None:
     assert list(cluster.load("a", np.array([0.0, 8.0])).latency) == [0.0, 1e-4]
 
 
-def test_a_load_goes_straight_to_a_cards_own_memory() -> None:
+def test_a_load_of_a_card_crosses_the_link_to_its_host() -> None:
+    """26.8 GB/s of PCIe 4.0 x16 behind a disk of 400 MB/s: 1 s and both latencies. The link is the card's own, and its joules too."""
     card = catalog.device("rtx4090")
-    assert (card.main_pool.bus, catalog.facts("rtx4090").host_link) == ("vram", "pcie_gen4_x16")
+    assert card.host_link == catalog.link("pcie_gen4_x16")
     cluster = Cluster({"card": card}, attachments=(Attachment("ssd", "card", DISK),))
-    assert cluster.load("card", 4e8).usage == {"card.ssd.read": 4e8, "card.vram": 4e8}  # the host link has no part in it
-    assert cluster.store("card", 1e8).usage == {"card.ssd.write": 1e8, "card.vram": 1e8}
+    load = cluster.load("card", 4e8)
+    assert load.usage == {"card.ssd.read": 4e8, "card.host>": 4e8, "card.vram": 4e8}
+    assert load.joules == {"card.ssd": pytest.approx(2.0), "card": pytest.approx(4e8 * 5.6e-11)}
+    assert load.alone(cluster.capacities) == pytest.approx(1e-4 + 1e-6 + 1.0)
+    assert cluster.store("card", 1e8).usage == {"card.ssd.write": 1e8, "card.host<": 1e8, "card.vram": 1e8}
+    assert cluster.stage("card", 1e9, inward=False).usage == {"card.host<": 1e9, "card.vram": 1e9}
+
+
+def test_with_a_host_in_the_cluster_bytes_are_written_and_read_in_its_memory() -> None:
+    """From the host's disk to the card: the disk, the host's bus twice, the route, the card's bus. Copies between both: once each."""
+    bus = Link("bus", "Bus", 1e9, 1e-5, mtu=0.0)
+    cluster = Cluster(
+        {"pc": node(), "card": catalog.device("rtx4090")},
+        connections=(Connection("pcie", ("pc", "card"), bus),),
+        attachments=(Attachment("ssd", "pc", DISK),),
+        hosts={"card": "pc"},
+    )
+    assert list(cluster.storages_of("card")) == ["ssd"]
+    assert cluster.load("card", 4e8).usage == {"pc.ssd.read": 4e8, "pc.dram": 8e8, "pcie>": 4e8, "card.vram": 4e8}
+    assert cluster.load("card", 4e8).traffic == {"pcie>": 4e8}
+    assert cluster.stage("card", 4e8, inward=False).usage == {"pcie<": 4e8, "pc.dram": 4e8, "card.vram": 4e8}
+    assert "card.host>" not in cluster.capacities
+    with pytest.raises(ValueError, match="device 'pc' has no memory of a host besides its own"):
+        cluster.stage("pc", 1.0, inward=True)
+    with pytest.raises(ValueError, match="'card' is its own host"):
+        Cluster({"card": node()}, hosts={"card": "card"})
 
 
 def test_bad_questions_are_refused() -> None:
