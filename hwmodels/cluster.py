@@ -2,7 +2,8 @@
 
 Resources are named by scope: `orin0.gpu` (engine), `orin0.dram` (bus), `orin0.nvme0.read` / `.write` / `.channel` (storage),
 `orin0.nvme0` / `orin0.nvme0.internal` (engine and bus inside a storage), `card.host>` / `card.host<` (a card's link to its host's memory),
-`lan3>` / `lan3<` (full-duplex link, first to second end and back), `wifi` (half-duplex link or shared medium).
+`lan3>` / `lan3<` (full-duplex link, first to second end and back), `usb` (half-duplex link), `air` and `wifi3` (a shared medium, and
+the airtime of one of its stations).
 `Cluster` is frozen: what changes in a run (clocks, failures) is passed to the pricing methods. Amounts may be arrays, elementwise.
 """
 
@@ -11,16 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import permutations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any
 
-from edgewright.hwmodels.arrays import choose, nowhere_negative, positive
+from edgewright.hwmodels.arrays import choose, greatest, nowhere_negative, positive
+from edgewright.hwmodels.collectives import phases, stages
 from edgewright.hwmodels.demand import Demand
 from edgewright.hwmodels.messages import Bundle, Round, bundle, compile_rounds, rounds_demand
 from edgewright.hwmodels.roofline import price
 from edgewright.hwmodels.specs import Device, Engine
 from edgewright.hwmodels.storage_access import access, channels
 from edgewright.hwmodels.topology import Attachment, Connection, Hop, Unreachable, join, link_capacities, routes_from
+from edgewright.hwmodels.transport import check_transport
 from edgewright.hwmodels.work import Quantity, Work
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ class Cluster:
         _check_unique("storage", [f"{each.device}.{each.name}" for each in self.attachments])
         for connection in self.connections:
             self._check_connection(connection)
+        self._check_media()
         for attachment in self.attachments:
             self.device(attachment.device)
             if attachment.storage.engine is not None and attachment.name in self.devices[attachment.device].engines:
@@ -71,7 +75,7 @@ class Cluster:
 
     @cached_property
     def capacities(self) -> Mapping[str, float]:
-        """Amount per second of every shared resource: buses, link directions, storage channels (bytes/s), media (airtime: 1)."""
+        """Amount per second of every shared resource: buses, link directions, storage channels (bytes/s), airtime (1)."""
         found = {f"{name}.{bus.name}": bus.bandwidth for name, device in self.devices.items() for bus in device.buses.values()}
         found.update(link_capacities((*self.connections, *self._host_links.values())))
         for each in self.attachments:
@@ -180,16 +184,48 @@ class Cluster:
         _check_amount(nbytes)
         return Demand() if src == dst else self._path(src, dst).demand(nbytes)
 
-    def collective(self, kind: str, devices: Sequence[str], nbytes: Quantity, algorithm: str = "ring") -> Demand:
-        """A collective over devices as one coupled demand; `nbytes` is one device's full buffer, the first device the root.
+    def collective(
+        self,
+        kind: str,
+        devices: Sequence[str],
+        nbytes: Quantity,
+        algorithm: str = "ring",
+        *,
+        groups: Sequence[Sequence[str]] = (),
+        shares: Sequence[Any] = (),
+        stage: int | None = None,
+    ) -> Demand:
+        """A collective over devices; `nbytes` is one device's full buffer, the first device the root.
 
-        Alone it takes exactly its alpha-beta time; see `hwmodels.collectives` for the kinds, the algorithms and their closed forms.
+        As one coupled demand, or only one of its `stages`, which follow one another. Alone it takes exactly its alpha-beta time; see
+        `hwmodels.collectives` for the kinds, the algorithms, the `shares` of an uneven all-to-all, and their closed forms.
+
+        `groups`: of devices, for the algorithm `hierarchical`; those that the links suggest (`nearby`) if there are none.
         Raises `ValueError` for an unknown kind or algorithm, no device, or a device named twice.
         """
         _check_amount(nbytes)
         members = tuple(devices)
         _check_unique("device of a collective", members)
-        return rounds_demand(self._rounds(kind, members, algorithm), nbytes)
+        if algorithm == "hierarchical" and not groups:
+            groups = self.nearby(members)
+        return rounds_demand(self._rounds(kind, members, algorithm, _frozen(groups), _frozen(shares), stage), nbytes)
+
+    def nearby(self, devices: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """Devices in groups that are near each other: the nodes or racks of a hierarchical collective.
+
+        Two devices are as far apart as 1 MB takes between them (the worse way), and groups are joined from the nearest up (single linkage).
+        Where one joining goes more than twice as far as the one before, what is joined until the largest such jump is a group each;
+        without any jump all are one group.
+        """
+        apart = sorted((self._distance(a, b), a, b) for a, b in combinations(devices, 2))
+        joins: list[tuple[float, str, str]] = []
+        for distance, a, b in apart:
+            groups = _joined(devices, [(x, y) for _, x, y in joins])
+            if not any(a in group and b in group for group in groups):
+                joins.append((distance, a, b))
+        jumps = [(after[0] / before[0], place) for place, (before, after) in enumerate(pairwise(joins), 1) if after[0] > 2.0 * before[0]]
+        keep = max(jumps)[1] if jumps else len(joins)
+        return _joined(devices, [(a, b) for _, a, b in joins[:keep]])
 
     def load(
         self,
@@ -252,7 +288,7 @@ class Cluster:
         return {}
 
     @cached_property
-    def _compiled(self) -> dict[tuple[str, tuple[str, ...], str], tuple[Round, ...]]:
+    def _compiled(self) -> dict[tuple[Any, ...], tuple[Round, ...]]:
         return {}
 
     def _path(self, src: str, dst: str) -> Bundle:
@@ -262,13 +298,29 @@ class Cluster:
             found = self._paths[src, dst] = bundle(self.route(src, dst), ends)
         return found
 
-    def _rounds(self, kind: str, devices: tuple[str, ...], algorithm: str) -> tuple[Round, ...]:
-        key = (kind, devices, algorithm)
+    def _rounds(
+        self,
+        kind: str,
+        devices: tuple[str, ...],
+        algorithm: str,
+        groups: tuple[Any, ...],
+        shares: tuple[Any, ...],
+        stage: int | None,
+    ) -> tuple[Round, ...]:
+        key = (kind, devices, algorithm, groups, shares, stage)
         found = self._compiled.get(key)
         if found is None:
-            paths = {(a, b): self._path(devices[a], devices[b]) for a, b in permutations(range(len(devices)), 2)}
-            found = self._compiled[key] = compile_rounds(kind, algorithm, paths, len(devices), self.capacities)
+            ranks = {device: rank for rank, device in enumerate(devices)}
+            steps = phases(kind, len(devices), algorithm, [[ranks.get(name, -1) for name in group] for group in groups], shares)
+            if stage is not None:
+                steps = dict(enumerate(stages(steps))).get(stage, ())
+            paths = {(a, b): self._path(devices[a], devices[b]) for step in steps for a, b in step.pairs}
+            found = self._compiled[key] = compile_rounds(steps, paths, self.capacities)
         return found
+
+    def _distance(self, a: str, b: str) -> float:
+        alone = (self._path(*ends).demand(1e6).alone(self.capacities) for ends in ((a, b), (b, a)))
+        return max(map(float, alone))
 
     @cached_property
     def _computing(self) -> Mapping[str, tuple[str, ...]]:
@@ -321,10 +373,22 @@ class Cluster:
             usage[resource] = usage.get(resource, 0.0) + nbytes * amount
         for owner, amount in way.joules.items():
             joules[owner] = joules.get(owner, 0.0) + nbytes * amount
-        latency = asked.latency + choose(nbytes > 0, way.latency, 0.0)
+        latency = asked.latency + choose(nbytes > 0, way.delay, 0.0)
+        seconds = greatest(asked.seconds, nbytes * way.bound)
         return replace(
-            asked, latency=latency, usage=usage, joules=joules, traffic={name: nbytes * each for name, each in way.traffic.items()}
+            asked,
+            latency=latency,
+            seconds=seconds,
+            usage=usage,
+            joules=joules,
+            traffic={name: nbytes * each for name, each in way.traffic.items()},
         )
+
+    def _check_media(self) -> None:
+        media = {connection.medium for connection in self.connections}
+        for connection in self.connections:
+            if connection.name in media:
+                raise ValueError(f"{connection.name!r} is the name of a medium and of a connection: expected names of their own")
 
     def _check_connection(self, connection: Connection) -> None:
         for end in connection.ends:
@@ -337,6 +401,22 @@ class Cluster:
             raise ValueError(f"link {link.name!r} is half duplex and has two bandwidths: use duplex `shared`")
         if connection.medium is not None and link.duplex != "shared":
             raise ValueError(f"connection {connection.name!r} names a medium, but its link {link.name!r} is not of duplex `shared`")
+        check_transport(link)
+
+
+def _frozen(items: Sequence[Any]) -> tuple[Any, ...]:
+    """A sequence, or a sequence of sequences, as tuples."""
+    return tuple(item if isinstance(item, (int, float, str)) else tuple(item) for item in items)
+
+
+def _joined(devices: Sequence[str], joins: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], ...]:
+    """The groups that these joins make of the devices, in the devices' order."""
+    groups = {device: [device] for device in devices}
+    for a, b in joins:
+        if groups[a] is not groups[b]:
+            groups[a] += groups[b]
+            groups.update(dict.fromkeys(groups[b], groups[a]))
+    return tuple(dict.fromkeys(tuple(device for device in devices if device in groups[each]) for each in devices))
 
 
 def _check_unique(what: str, names: Sequence[str]) -> None:

@@ -174,11 +174,17 @@ class Link:
         name: catalogue name, e.g. `eth_1g`.
         title: what people call it.
         bandwidth: bytes/s of payload, from the first to the second end; `bandwidth_back` the other way (None: the same).
-        latency: seconds, one way.
+        latency: seconds, one way: the least that a message takes.
         duplex: `full` (two capacities), `half` (one for both ways) or `shared` (airtime: one for all stations of a medium).
         efficiency: goodput / bandwidth after headers and acknowledgements, in (0, 1].
         mtu: bytes; messages up to this size are latency and accounted bytes, not flows.
         per_message: seconds of processing per message, added to latency.
+        jitter: mean seconds that a message takes beyond `latency`, by queues and retries that are not simulated; exponential.
+        loss: share of packets lost, each way, in [0, 0.5); what that does to rate and delay: `hwmodels.transport`.
+        congestion: what controls the rate of flows over it, which decides what loss costs: `cubic`, `reno`, `bbr`, or `none`. None: does
+            not say; a way on which no link says is `cubic`.
+        connections: how many transport connections carry one message side by side; None: does not say (one).
+        window: bytes that one connection may have in flight, the smaller of the send and receive buffers; None: unbounded.
         joules_per_byte: dynamic energy of both ends; `idle_W` of both ends together.
         provenance: by figure name.
     """
@@ -192,6 +198,11 @@ class Link:
     efficiency: float = 1.0
     mtu: float = 1500.0
     per_message: float = 0.0
+    jitter: float = 0.0
+    loss: float = 0.0
+    congestion: Literal["cubic", "reno", "bbr", "none"] | None = None
+    connections: int | None = None
+    window: float | None = None
     joules_per_byte: float = 0.0
     idle_W: float = 0.0
     provenance: Mapping[str, Provenance] = field(default_factory=dict)

@@ -23,13 +23,18 @@ class Unreachable(ValueError):
 class Connection:
     """A link instance: `name` is unique in the cluster, `ends` are node names (devices or switches).
 
-    `medium`: for links of duplex `shared`, the name of the medium whose airtime its stations share (default: the connection's name).
+    `medium`: for links of duplex `shared`, the name of the medium whose airtime its stations share. None: its two ends are alone on it.
     """
 
     name: str
     ends: tuple[str, str]
     link: Link
     medium: str | None = None
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """The resources that are this connection's own: its directions, its one capacity, or its station's airtime. Not the medium."""
+        return (f"{self.name}>", f"{self.name}<") if self.link.duplex == "full" else (self.name,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,12 @@ class Hop(NamedTuple):
     backward: bool
 
     @property
-    def resource(self) -> str:
-        """The shared resource that the hop uses: a direction, a half-duplex link, or a medium."""
+    def resources(self) -> tuple[str, ...]:
+        """The shared resources that the hop uses: a direction, a half-duplex link, or a medium and its station's own airtime."""
         connection = self.connection
         if connection.link.duplex == "full":
-            return connection.name + ("<" if self.backward else ">")
-        if connection.link.duplex == "half":
-            return connection.name
-        return connection.medium or connection.name
+            return (connection.name + ("<" if self.backward else ">"),)
+        return (connection.name,) if connection.medium is None else (connection.medium, connection.name)
 
     @property
     def rate(self) -> float:
@@ -66,12 +69,12 @@ class Hop(NamedTuple):
 
     @property
     def usage_per_byte(self) -> float:
-        """Amount of the resource that one byte takes: a byte, or its seconds of airtime on a shared medium."""
+        """Amount of each of its resources that one byte takes: a byte, or its seconds of airtime on a shared medium."""
         return 1.0 / self.rate if self.connection.link.duplex == "shared" else 1.0
 
     @property
     def capacity(self) -> float:
-        """Amount of the resource per second."""
+        """Amount of each of its resources per second."""
         return 1.0 if self.connection.link.duplex == "shared" else self.rate
 
 
@@ -80,7 +83,7 @@ def link_capacities(connections: Iterable[Connection]) -> Iterator[tuple[str, fl
     for connection in connections:
         for backward in (False, True):
             hop = Hop(connection, backward)
-            yield hop.resource, hop.capacity
+            yield from ((resource, hop.capacity) for resource in hop.resources)
 
 
 def join(nodes: Iterable[str], connections: Iterable[Connection]) -> networkx.MultiGraph[str]:
@@ -93,7 +96,8 @@ def join(nodes: Iterable[str], connections: Iterable[Connection]) -> networkx.Mu
     graph: networkx.MultiGraph[str] = networkx.MultiGraph()
     graph.add_nodes_from(sorted(nodes))
     for connection in sorted(connections, key=lambda each: each.name):
-        latency = connection.link.latency + connection.link.per_message
+        link = connection.link
+        latency = link.latency + link.per_message + link.jitter
         graph.add_edge(*connection.ends, key=connection.name, connection=connection, latency=latency)
     return graph
 

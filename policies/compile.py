@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
+from edgewright.policies.collective_stages import staged
 from edgewright.policies.plan import Collective, Compute, Detach, Loop, Mark, Op, Par, Plan, Race, Seq
 from edgewright.workloads import Part
 
@@ -194,15 +195,20 @@ class _Flattener:
             return self._detach(plan, entry)
         if isinstance(plan, Loop):
             raise PlanError("a Loop is the outermost shape of a plan and may not stand inside one")
-        if isinstance(plan, Collective) and plan.kind == "allreduce" and plan.algorithm != "ring":
-            return self._two_phases(plan, entry)
+        if isinstance(plan, Collective) and plan.stage is None:
+            return self._collective(plan, entry)
         return (self.add(plan, entry),)
 
-    def _two_phases(self, op: Collective, entry: tuple[int, ...]) -> tuple[int, ...]:
-        """An all-reduce over a star or tree goes to the root and then back: two phases that load different directions of the links."""
-        first = replace(op, kind="reduce", name=op.name and f"{op.name}:reduce", reveals=None)
-        second = replace(op, kind="broadcast", after=())
-        return (self.add(second, (self.add(first, entry),)),)
+    def _collective(self, plan: Collective, entry: tuple[int, ...]) -> tuple[int, ...]:
+        """Its stages, one after another, as they load different links; the last keeps its name and what it reveals."""
+        try:
+            first, *others = staged(plan)
+        except ValueError as error:
+            raise PlanError(f"{_label(plan)}: {error}") from None
+        entry = self.emit(first, entry)
+        for part in others:
+            entry = self.emit(part, self._joined(entry))
+        return entry
 
     def _joined(self, nodes: tuple[int, ...]) -> tuple[int, ...]:
         return nodes if len(nodes) < 3 else (self.add(Barrier(), nodes),)

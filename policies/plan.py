@@ -92,16 +92,27 @@ class Transfer(Op):
 
 @dataclass(frozen=True, slots=True)
 class Collective(Op):
-    """A collective over `devices`: `kind` is `allreduce`, `broadcast`, `reduce`, `allgather`, `reducescatter` or `alltoall`.
+    """A collective over `devices`: kinds and algorithms are those of `hwmodels.collectives`.
 
-    `nbytes` is the size of one device's full buffer (NCCL's convention for all-reduce); `algorithm` is `ring`, `star` or `tree`;
-    the first device is the root of a star or tree.
+    `nbytes` is the size of one device's full buffer (NCCL's convention for all-reduce); the first device is the root. It compiles to its
+    stages, one after another, of which only the last keeps the name (the others are `name:0`, `name:1`, ...).
+
+    Attributes:
+        groups: of devices, for the algorithm `hierarchical` (`Cluster.nearby` derives them).
+        shares: of an uneven `alltoall`: what goes from each device to each, as shares of `nbytes`; or one row, for all senders.
+        arithmetic: number format of the additions of a reduction, which are then computed by the devices after each stage that has any;
+            None: they are free.
+        stage: which of its stages this is; None: all of it. Set by the compiler.
     """
 
     kind: str
     devices: tuple[str, ...]
     nbytes: Amount
     algorithm: str = "ring"
+    groups: tuple[tuple[str, ...], ...] = ()
+    shares: tuple[float, ...] | tuple[tuple[float, ...], ...] = ()
+    arithmetic: str | None = None
+    stage: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

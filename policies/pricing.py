@@ -31,7 +31,8 @@ def demand_of(op: Op, cluster: Cluster, step: Step, clocks: Mapping[str, float])
         case Transfer(src=src, dst=dst, nbytes=nbytes):
             return cluster.transfer(src, dst, amount_of(nbytes, step))
         case Collective(kind=kind, devices=devices, nbytes=nbytes, algorithm=algorithm):
-            return cluster.collective(kind, devices, amount_of(nbytes, step), algorithm)
+            amount = amount_of(nbytes, step)
+            return cluster.collective(kind, devices, amount, algorithm, groups=op.groups, shares=op.shares, stage=op.stage)
         case Load(device=device, nbytes=nbytes, storage=storage, random=random, block=block, depth=depth):
             return cluster.load(device, amount_of(nbytes, step), storage, random, block, depth)
         case Store(device=device, nbytes=nbytes, storage=storage, random=random, block=block, depth=depth):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +44,9 @@ def link_of(group: LinkGroup) -> Link:
     """The specification of a link's connections; a medium makes it shared."""
     from edgewright.hwmodels import catalog
 
-    names = ("bandwidth", "bandwidth_back", "latency", "duplex", "efficiency", "per_message", "mtu")
-    figures = _given(group, names)
+    figures = _given(
+        group, tuple(figure.name for figure in fields(Link) if figure.name in type(group).model_fields and figure.name != "name")
+    )
     if group.medium is not None:
         figures["duplex"] = "shared"
     if group.link is None:

@@ -14,6 +14,7 @@ from edgewright.hwmodels import Cluster
 from edgewright.simulator.assemble import Setup, build_cluster, build_placements
 from edgewright.simulator.assemble_memory import Capacity, Shortage, kv_capacities
 from edgewright.simulator.assemble_sources import build_sources
+from edgewright.simulator.errors import ScenarioError, spoken
 
 if TYPE_CHECKING:
     from edgewright.simulator.scenario import Scenario
@@ -44,7 +45,7 @@ class Checked:
 
 def check(scenario: Scenario) -> Checked:
     """Build everything that the scenario describes, short of running it. Raises `ScenarioError` for the first thing that cannot work."""
-    cluster = build_cluster(scenario)
+    cluster = _cluster(scenario)
     _require_connected(scenario, cluster)
     _require_power(scenario, cluster)
     setups = build_placements(scenario, cluster)
@@ -68,6 +69,15 @@ def _idle_watts(cluster: Cluster, name: str) -> float:
     device = cluster.devices[name]
     storages = sum(each.storage.idle_W for each in cluster.attachments if each.device == name)
     return (device.idle_W + device.board_W + storages) / device.supply_efficiency
+
+
+def _cluster(scenario: Scenario) -> Cluster:
+    try:
+        return build_cluster(scenario)
+    except ScenarioError:
+        raise
+    except ValueError as error:
+        raise scenario.error(("cluster", "links"), *spoken(str(error))) from None
 
 
 def _require_connected(scenario: Scenario, cluster: Cluster) -> None:

@@ -87,6 +87,13 @@ class LinkGroup(Table):
     efficiency: Fraction | None = Field(default=None, gt=0, description="goodput / bandwidth after headers and acknowledgements")
     per_message: Seconds | None = Field(default=None, description="processing seconds per message")
     mtu: Bytes | None = Field(default=None, gt=0, description="messages up to this size are latency, not flows")
+    jitter: Seconds | None = Field(default=None, description="mean seconds by which messages are later than `latency`")
+    loss: Fraction | None = Field(default=None, lt=0.5, description="share of packets lost, each way")
+    congestion: Literal["cubic", "reno", "bbr", "none"] | None = Field(
+        default=None, description="congestion control of the flows over it: what loss does to their rate; cubic if no link of a route says"
+    )
+    connections: int | None = Field(default=None, ge=1, description="transport connections per message, side by side")
+    window: Bytes | None = Field(default=None, gt=0, description="bytes in flight per connection")
 
     @model_validator(mode="after")
     def _known(self) -> LinkGroup:

@@ -13,6 +13,7 @@ from typing import Any
 from edgewright.hwmodels.efficiency import default_efficiency
 from edgewright.hwmodels.energy import with_envelope
 from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Storage
+from edgewright.hwmodels.transport import check_transport
 from edgewright.hwmodels.units import parse
 from edgewright.hwmodels.work import KERNELS
 
@@ -66,6 +67,9 @@ _LINK_UNITS = {
     "efficiency": "",
     "mtu": "byte",
     "per_message": "second",
+    "jitter": "second",
+    "loss": "",
+    "window": "byte",
     "joules_per_byte": "joule",
     "idle_W": "watt",
 }
@@ -122,7 +126,8 @@ def build_storage(name: str, entry: Mapping[str, Any], source: str = "") -> Stor
     """The storage of one catalogue entry, the missing energy figures of its engine derived as those of devices are (its module limit is
     `idle_W + active_W`); raises `ValueError` as `build_device` does."""
     _check_keys(name, entry, _COMMON | {"duplex", "queue_depth", "engine"} | set(_STORAGE_UNITS), {"title", "read", "write", "latency"})
-    figures: dict[str, Any] = _amounts(name, entry, _STORAGE_UNITS) | {"duplex": _duplex(name, entry, ("full", "half"))}
+    figures: dict[str, Any] = _amounts(name, entry, _STORAGE_UNITS) | {"duplex": entry.get("duplex", "full")}
+    _check_choice(name, entry, "duplex", ("full", "half"))
     if "queue_depth" in entry:
         figures["queue_depth"] = int(entry["queue_depth"])
     if "engine" in entry:
@@ -136,17 +141,14 @@ def build_storage(name: str, entry: Mapping[str, Any], source: str = "") -> Stor
 
 def build_link(name: str, entry: Mapping[str, Any], source: str = "") -> Link:
     """The link of one catalogue entry; raises `ValueError` as `build_device` does."""
-    _check_keys(name, entry, _COMMON | {"duplex"} | set(_LINK_UNITS), {"title", "bandwidth", "latency"})
-    duplex: Any = _duplex(name, entry, ("full", "half", "shared"))
-    figures: dict[str, Any] = _amounts(name, entry, _LINK_UNITS)
-    return Link(name=name, title=str(entry["title"]), duplex=duplex, provenance=_provenance(entry, source), **figures)
-
-
-def _duplex(name: str, entry: Mapping[str, Any], accepted: tuple[str, ...]) -> str:
-    duplex = str(entry.get("duplex", "full"))
-    if duplex not in accepted:
-        raise ValueError(f"{name}.duplex: {duplex!r} is not accepted: it must be {', '.join(accepted[:-1])} or {accepted[-1]}")
-    return duplex
+    named = {"duplex", "congestion", "connections"}
+    _check_keys(name, entry, _COMMON | named | set(_LINK_UNITS), {"title", "bandwidth", "latency"})
+    _check_choice(name, entry, "duplex", ("full", "half", "shared"))
+    _check_choice(name, entry, "congestion", ("cubic", "reno", "bbr", "none"))
+    figures: dict[str, Any] = _amounts(name, entry, _LINK_UNITS) | {key: entry[key] for key in sorted(named & entry.keys())}
+    link = Link(name=name, title=str(entry["title"]), provenance=_provenance(entry, source), **figures)
+    check_transport(link)
+    return link
 
 
 def _memories(name: str, entry: Mapping[str, Any], reserved: float) -> tuple[dict[str, Pool], dict[str, Bus]]:
@@ -228,6 +230,11 @@ def _amount(where: str, value: object, unit: str) -> float:
         return parse(value, unit)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def _check_choice(where: str, entry: Mapping[str, Any], key: str, accepted: tuple[str, ...]) -> None:
+    if entry.get(key, accepted[0]) not in accepted:
+        raise ValueError(f"{where}.{key}: {entry[key]!r} is not accepted: it must be {', '.join(accepted[:-1])} or {accepted[-1]}")
 
 
 def _check_keys(where: str, entry: Mapping[str, Any], accepted: set[str], required: set[str]) -> None:

@@ -1,17 +1,20 @@
 """Clusters of a few nodes: names, routes, and what each operation demands."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edgewright.hwmodels import Attachment, Bus, Cluster, Connection, Device, Engine, Link, Pool, Storage, Unreachable, Work, catalog, price
 from edgewright.hwmodels.energy import with_envelope
+from edgewright.hwmodels.transport import flow_bound
 
 LAN = Link("lan", "LAN", 1e8, 1e-4, mtu=1500, joules_per_byte=1e-9)
 FAST = Link("fast", "Fast", 1e9, 1e-5, efficiency=0.8, per_message=2e-5)
 AIR = Link("air", "Air", 5e7, 2e-3, bandwidth_back=2.5e7, duplex="shared", efficiency=0.5)
 SLOW_BACK = Link("dsl", "DSL", 1e6, 1e-2, bandwidth_back=4e6)
+BBR = replace(LAN, loss=0.2, congestion="bbr")
 DISK = Storage("disk", "Disk", 4e8, 1e8, 1e-4, random_read=1e8, active_W=2.0)
 
 
@@ -41,6 +44,7 @@ def test_resources_and_capacities() -> None:
         "l1>": 1e6,
         "l1<": 4e6,
         "wifi": 1.0,
+        "l2": 1.0,
         "a.nvme0.read": 4e8,
         "a.nvme0.write": 1e8,
     }
@@ -92,11 +96,64 @@ def test_a_medium_is_shared_as_airtime() -> None:
     stations = {"a": node(), "b": node()}
     cluster = Cluster(stations, ("ap",), (Connection("wa", ("a", "ap"), AIR, "wifi"), Connection("wb", ("b", "ap"), AIR, "wifi")))
     up = cluster.transfer("a", "ap", 1e6)
-    assert up.usage == {"wifi": pytest.approx(1e6 / 2.5e7)}  # 50 MB/s at 50 %: 40 ms of airtime
+    assert up.usage == {"wifi": pytest.approx(1e6 / 2.5e7), "wa": pytest.approx(0.04)}  # 50 MB/s at 50 %: 40 ms of airtime
     both = cluster.transfer("a", "b", 1e6)  # and down again at half the rate
-    assert both.usage == {"wifi": pytest.approx(0.04 + 0.08)}
-    assert both.traffic == {"wifi": 2e6}
+    assert both.usage == {"wifi": pytest.approx(0.04 + 0.08), "wa": pytest.approx(0.04), "wb": pytest.approx(0.08)}
+    assert both.traffic == {"wifi": 2e6, "wa": 1e6, "wb": 1e6}
     assert both.alone(cluster.capacities) == pytest.approx(2 * 2e-3 + 0.12)
+
+
+def test_a_lone_shared_link_is_its_own_medium() -> None:
+    cluster = pair(AIR)
+    assert cluster.transfer("a", "b", 1e6).usage == {"l": pytest.approx(0.04)}
+    assert cluster.connections[0].resources == ("l",)
+    assert pair(LAN).connections[0].resources == ("l>", "l<")
+
+
+def test_an_asymmetric_link_has_a_rate_each_way() -> None:
+    cluster = pair(SLOW_BACK)
+    assert cluster.transfer("a", "b", 4e6).alone(cluster.capacities) == pytest.approx(0.01 + 4.0)
+    assert cluster.transfer("b", "a", 4e6).alone(cluster.capacities) == pytest.approx(0.01 + 1.0)
+    for name in ("vdsl2", "docsis31", "lte", "5g_sub6", "satellite_leo", "satellite_geo"):
+        access = catalog.link(name)  # first end: the site or device, which sends slower than it receives
+        assert access.bandwidth_back is not None
+        assert access.bandwidth < access.bandwidth_back
+
+
+def test_lossless_links_are_bound_by_windows_only() -> None:
+    assert pair(replace(LAN, window=1e4)).transfer("a", "b", 1e6).seconds == pytest.approx(1e6 / (1e4 / 2e-4))  # half of the link's rate
+    assert pair(replace(LAN, window=1e4, connections=2)).transfer("a", "b", 1e6).seconds == pytest.approx(1e6 / 1e8)
+    assert pair(LAN).transfer("a", "b", 1e6).seconds == 0.0
+
+
+def test_loss_bounds_a_flow_delays_its_end_and_is_sent_again() -> None:
+    lossy = replace(LAN, latency=0.05, loss=0.01, congestion="reno")
+    cluster = pair(lossy)
+    demand, small = cluster.transfer("a", "b", 1e6), cluster.transfer("a", "b", 1460.0)
+    stall = 0.3 * 0.01 / 0.98  # a timeout of 100 + 200 ms, doubled each time
+    assert demand.latency == pytest.approx(0.05 + stall)
+    assert small.latency == pytest.approx(0.05 + stall + 1460.0 / flow_bound("reno", 0.01, 0.1, 1460.0))
+    assert demand.seconds == pytest.approx(1e6 / flow_bound("reno", 0.01, 0.1, 1460.0))
+    assert demand.usage == {"l>": pytest.approx(1e6 / 0.99)}
+    assert demand.traffic == {"l>": 1e6}
+    assert demand.joules == {"l": pytest.approx(1e-3 / 0.99)}
+    free = pair(replace(lossy, congestion="none"))
+    assert free.transfer("a", "b", 1e6).alone(free.capacities) == pytest.approx(0.05 + stall + 1e6 / 0.99e8)
+
+
+def test_what_is_lost_on_the_second_link_was_carried_by_the_first() -> None:
+    lossy = replace(LAN, loss=0.2, congestion="none")
+    hops = Connection("x", ("a", "b"), LAN), Connection("y", ("b", "c"), lossy), Connection("z", ("c", "d"), LAN)
+    usage = Cluster({name: node() for name in "abcd"}, (), hops).transfer("a", "d", 8e5).usage
+    assert usage == {"x>": pytest.approx(1e6), "y>": pytest.approx(1e6), "z>": pytest.approx(8e5)}
+
+
+def test_jitter_is_priced_at_its_mean_and_the_slowest_of_several_at_theirs() -> None:
+    shaky = replace(LAN, jitter=0.03)
+    assert pair(shaky).transfer("a", "b", 1e6).latency == pytest.approx(1e-4 + 0.03)
+    stars = Cluster({name: node() for name in "abcd"}, ("sw",), tuple(Connection(f"l{name}", (name, "sw"), shaky) for name in "abcd"))
+    three = stars.collective("broadcast", tuple("abcd"), 1e6, "star")
+    assert three.latency == pytest.approx(2e-4 + 0.06 * (1 + 1 / 2 + 1 / 3))
 
 
 def test_half_duplex_is_one_capacity() -> None:
@@ -221,6 +278,14 @@ def test_bad_questions_are_refused() -> None:
         ("storage named twice: a.s", {"attachments": (Attachment("s", "a", DISK), Attachment("s", "a", DISK))}),
         ("unknown device 'x'", {"attachments": (Attachment("s", "x", DISK),)}),
         ("half duplex and has two bandwidths", {"connections": (Connection("l", ("a", "b"), Link("h", "H", 1.0, 0.0, 2.0, "half")),)}),
+        ("the name of a medium and of a connection", {"connections": (Connection("l", ("a", "b"), AIR, "l"),)}),
+        ("loses 0.5 of its packets", {"connections": (Connection("l", ("a", "b"), replace(LAN, loss=0.5)),)}),
+        (
+            "loses 0.2 of its packets: expected less",
+            {"connections": (Connection("l", ("a", "b"), BBR),)},
+        ),
+        ("loses packets of 40 bytes", {"connections": (Connection("l", ("a", "b"), replace(LAN, loss=0.1, mtu=40.0)),)}),
+        ("has 0 connections", {"connections": (Connection("l", ("a", "b"), replace(LAN, connections=0)),)}),
         ("not of duplex `shared`", {"connections": (Connection("l", ("a", "b"), LAN, "air"),)}),
     ],
 )

@@ -24,10 +24,11 @@ from edgewright.hwmodels import (
     peak_W,
     price,
 )
-from edgewright.hwmodels.collectives import ALGORITHMS, KINDS
+from edgewright.hwmodels.collectives import KINDS, algorithms, phases, stages
 from edgewright.hwmodels.efficiency import efficiency_of
 from edgewright.hwmodels.energy import peak_draw, with_envelope
 from edgewright.hwmodels.roofline import peak_of
+from edgewright.hwmodels.transport import expected_stall, flow_bound
 from edgewright.hwmodels.units import parse
 from edgewright.hwmodels.work import KERNELS
 
@@ -198,27 +199,60 @@ def test_longer_messages_take_longer_and_bytes_are_kept(cluster: Cluster, one: f
     small, large = sorted((one, other))
     first, second = (cluster.transfer("d0", "d1", size) for size in (small, large))
     assert first.alone(cluster.capacities) <= second.alone(cluster.capacities) * (1 + 1e-12)
-    resources = {hop.resource for hop in cluster.route("d0", "d1")}
+    resources = {resource for hop in cluster.route("d0", "d1") for resource in hop.resources}
     assert second.traffic == ({} if large == 0 else dict.fromkeys(resources, large))
 
 
-@given(clusters(), st.sampled_from(KINDS), st.sampled_from(ALGORITHMS), st.floats(1.0, 1e10))
-def test_a_collective_alone_is_bound_by_its_own_rounds(cluster: Cluster, kind: str, algorithm: str, size: float) -> None:
-    demand = cluster.collective(kind, tuple(cluster.devices), size, algorithm)
-    assert demand.alone(cluster.capacities) == pytest.approx(demand.latency + demand.seconds, rel=1e-9)
-    assert all(amount <= demand.seconds * cluster.capacities[name] * (1 + 1e-9) for name, amount in demand.usage.items())
-    assert all(amount > 0 for amount in demand.traffic.values())
+KINDS_AND_ALGORITHMS = [(kind, algorithm) for kind in KINDS for algorithm in algorithms(kind)]
 
 
-@given(clusters(), st.sampled_from(ALGORITHMS), st.floats(1.0, 1e10))
+def in_groups(cluster: Cluster) -> list[tuple[str, ...]]:
+    names = tuple(cluster.devices)
+    half = len(names) // 2
+    return [names[:half], names[half:]] if len(names) % 2 == 0 else [(name,) for name in names]
+
+
+@given(clusters(), st.sampled_from(KINDS_AND_ALGORITHMS), st.floats(1.0, 1e10))
+def test_a_collective_alone_is_the_sum_of_its_stages(cluster: Cluster, named: tuple[str, str], size: float) -> None:
+    kind, algorithm = named
+    members, groups = tuple(cluster.devices), in_groups(cluster)
+    whole = cluster.collective(kind, members, size, algorithm, groups=groups)
+    assert all(amount > 0 for amount in whole.traffic.values())
+    steps = phases(kind, len(members), algorithm, [[members.index(name) for name in group] for group in groups])
+    parts = [cluster.collective(kind, members, size, algorithm, groups=groups, stage=stage) for stage in range(len(stages(steps)))]
+    assert whole.alone(cluster.capacities) == pytest.approx(sum(part.alone(cluster.capacities) for part in parts), rel=1e-9)
+    for name in whole.traffic:
+        assert whole.traffic[name] == pytest.approx(sum(part.traffic.get(name, 0.0) for part in parts), rel=1e-9)
+
+
+@given(clusters(), st.sampled_from(["ring", "bidirectional_ring", "star", "tree"]), st.floats(1.0, 1e10))
 def test_an_allreduce_is_a_reducescatter_and_an_allgather_on_a_ring_and_a_reduce_and_a_broadcast_elsewhere(
     cluster: Cluster, algorithm: str, size: float
 ) -> None:
     members = tuple(cluster.devices)
     halves = ("reducescatter", "allgather") if algorithm == "ring" else ("reduce", "broadcast")
+    if algorithm == "bidirectional_ring":  # both directions at once, unlike its halves: as many bytes
+        ring, both = (cluster.collective("allreduce", members, size, name) for name in ("ring", algorithm))
+        assert sum(both.traffic.values()) == pytest.approx(sum(ring.traffic.values()), rel=1e-9)
+        return
     whole, *parts = (cluster.collective(kind, members, size, algorithm) for kind in ("allreduce", *halves))
     assert whole.alone(cluster.capacities) == pytest.approx(sum(part.alone(cluster.capacities) for part in parts), rel=1e-9)
     assert sum(whole.traffic.values()) == pytest.approx(sum(sum(part.traffic.values()) for part in parts), rel=1e-9)
+
+
+@given(st.sampled_from(["reno", "cubic"]), st.floats(1e-6, 0.4), st.floats(1e-6, 0.4), st.floats(1e-4, 1.0), st.floats(1e-4, 1.0))
+def test_less_loss_and_shorter_round_trips_never_slow_a_flow(kind: str, one: float, other: float, near: float, far: float) -> None:
+    (less, more), (near, far) = sorted((one, other)), sorted((near, far))
+    assert flow_bound(kind, less, near, 1460.0) >= flow_bound(kind, more, near, 1460.0) * (1 - 1e-12)
+    assert flow_bound(kind, less, near, 1460.0) >= flow_bound(kind, less, far, 1460.0) * (1 - 1e-12)
+    assert flow_bound("cubic", less, near, 1460.0) >= flow_bound("reno", less, near, 1460.0)
+    assert flow_bound(kind, less, near, 1460.0, 1e4) <= flow_bound("none", less, near, 1460.0, 1e4)
+
+
+@given(st.lists(st.floats(0.0, 0.45), min_size=1, max_size=8), st.floats(0.01, 3.0))
+def test_the_unluckiest_of_several_messages_stalls_between_the_worst_and_the_sum(losses: list[float], timeout: float) -> None:
+    alone = [timeout * loss / (1.0 - 2.0 * loss) for loss in losses]
+    assert max(alone) * (1 - 1e-6) <= expected_stall(losses, timeout) <= sum(alone) * (1 + 1e-9)
 
 
 @given(st.floats(0.0, 1e15, allow_nan=False), st.sampled_from([("MiB", 2.0**20), ("kB", 1e3), ("bit", 0.125), ("GB", 1e9)]))

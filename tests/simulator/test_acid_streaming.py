@@ -80,7 +80,7 @@ def test_a_competing_flow_stretches_the_phase_it_meets():
         machine.run(lambda: demand_of(rival, machine.cluster, Step(), machine.clocks), lambda _: ended.append(machine.env.now))
 
     trace = run_plan(plan(), cluster(read=100.0), steps=1, pools=POOLS, events=[(1.1, compete)])
-    assert trace.times("allreduce attention:reduce") == [pytest.approx((1.1, 2.1))]
+    assert trace.times("allreduce attention:0") == [pytest.approx((1.1, 2.1))]
     assert trace.times("allreduce attention") == [pytest.approx((2.1, 4.1))]
     assert ended == [pytest.approx(5.1)]
     assert trace.tokens == pytest.approx([4.1 + 1.0 + 2.0])
