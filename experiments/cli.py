@@ -1,7 +1,7 @@
 """The command line: `edgewright run quickstart`, `edgewright --help`.
 
 Results go to stdout, talk and errors to stderr. Exit code 2: the input is bad, and nothing was written. The commands live in
-`cli_run.py`, `cli_catalogue.py` and `cli_explain.py`; none of them imports more than click until it is used.
+`cli_run.py`, `cli_sweep.py`, `cli_catalogue.py` and `cli_explain.py`; none of them imports more than click until it is used.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import click
 from edgewright.experiments.cli_catalogue import devices, policies, schema
 from edgewright.experiments.cli_explain import explain
 from edgewright.experiments.cli_run import check, report, run
+from edgewright.experiments.cli_sweep import sweep
 
 __all__ = ["BadInput", "Edgewright", "main"]
 
@@ -33,9 +34,10 @@ class Edgewright(click.Group):
         except (FileNotFoundError, FileExistsError) as error:
             raise BadInput(str(error)) from None
         except ValueError as error:
+            from edgewright.experiments.sweeps.spec import SweepError
             from edgewright.simulator.errors import ScenarioError
 
-            if not isinstance(error, ScenarioError):
+            if not isinstance(error, ScenarioError | SweepError):
                 raise
             raise BadInput(str(error)) from None
 
@@ -49,5 +51,5 @@ def main() -> None:
     """
 
 
-for command in (run, check, explain, report, devices, policies, schema):
+for command in (run, sweep, check, explain, report, devices, policies, schema):
     main.add_command(command)

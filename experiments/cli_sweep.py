@@ -1,0 +1,75 @@
+"""`edgewright sweep`: from a file of factors to a data set and a table of means."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgewright.experiments.cli_output import print_json, print_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["sweep"]
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Directory of the data set; absent: results/NAME.")
+@click.option("--jobs", type=click.IntRange(min=0), default=1, show_default=True, help="Processes; 0: one per core.")
+@click.option("--dask", metavar="ADDRESS", help="Run on the workers of the Dask scheduler at this address instead.")
+@click.option("--retry", is_flag=True, help="Run again what failed in an earlier call.")
+@click.option("--figure", "figures", multiple=True, help="Figure to print, in place of the file's; may be repeated.")
+@click.option("--json", "machine", is_flag=True, help="Print the table as JSON.")
+@click.option("--quiet", is_flag=True, help="No talk on stderr.")
+def sweep(
+    file: Path, out: Path | None, jobs: int, dask: str | None, retry: bool, figures: tuple[str, ...], machine: bool, quiet: bool
+) -> None:
+    """Run the sweep that FILE describes; print means with 95 % confidence intervals.
+
+    Results arrive in the directory as they finish, one Parquet file per run, all of them in results.parquet at the end. A sweep that was
+    stopped, however hard, goes on where it was when the same command is given again.
+    """
+    import os
+
+    from edgewright.experiments.sweeps import read_spec
+    from edgewright.experiments.sweeps.driver import run_sweep
+
+    spec, scenario = read_spec(file)
+    directory = out if out is not None else Path("results") / spec.name
+    watched = not quiet and sys.stderr.isatty()
+    result = run_sweep(spec, scenario, directory, jobs=jobs or os.cpu_count() or 1, dask=dask, progress=watched, again=retry)
+    try:
+        summary = result.summary(figures or [name for name in spec.figures if figures or name in result.frame])
+    except KeyError as error:
+        raise click.UsageError(str(error.args[0])) from None
+    if machine:
+        print_json({"directory": str(directory), "points": summary.to_dict(orient="records")})
+    else:
+        _print(summary, result.factors)
+    failed = int((result.frame["status"] == "failed").sum())
+    if failed and not quiet:
+        reasons = result.frame["reason"][result.frame["status"] == "failed"].value_counts()
+        click.echo(f"{failed} of {len(result.frame)} runs failed; most often: {reasons.index[0]}", err=True)
+    if not quiet:
+        click.echo(f"written to {directory}: read {directory / 'results.parquet'}", err=True)
+
+
+def _print(summary: pd.DataFrame, factors: tuple[str, ...]) -> None:
+    """A row per point: its factors, then mean ± half-width of each figure."""
+    figures = list(dict.fromkeys(summary["figure"]))
+    rows = []
+    for _, point in summary.groupby("point", sort=True):
+        first = point.iloc[0]
+        cells = [_number(mean, half) for mean, half in zip(point["mean"], point["half_width"], strict=True)]
+        rows.append([*(str(first[key]) for key in factors), f"{first['runs'] - first['failed']}/{first['runs']}", *cells])
+    print_table([*factors, "runs", *figures], rows)
+
+
+def _number(mean: float, half: float) -> str:
+    if mean != mean:
+        return "-"
+    return f"{mean:.4g}" if half != half else f"{mean:.4g} ± {half:.2g}"

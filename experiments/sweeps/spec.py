@@ -1,0 +1,155 @@
+"""What a sweep is: a scenario, factors, a design, replications. Data; every value is checked before the first run.
+
+Replicate r of every point runs with the seed `scenario.seed + r`: common random numbers, so that differences between points are not
+differences of luck (Law, Simulation Modeling and Analysis, 5th ed., section 11.2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+
+from edgewright.simulator.scenario import Scenario
+
+__all__ = ["Factor", "Precision", "Range", "Spec", "SweepError", "read_spec"]
+
+_QUANTITY = re.compile(r"^\s*(?P<number>[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?)\s*(?P<unit>[^\d\s].*)?$")
+
+
+class SweepError(ValueError):
+    """A sweep that cannot be run; the message names file, key, value and what is accepted."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Range(_Table):
+    """A factor that varies between two numbers, with a unit if they have one (`10 Mbit/s`)."""
+
+    low: float | str = Field(description="the least value, with its unit")
+    high: float | str = Field(description="the greatest value, in the same unit")
+    scale: Literal["linear", "log"] = Field(default="linear", description="in equal steps, or in equal ratios")
+    steps: int | None = Field(default=None, ge=2, description="values of a grid, both ends included")
+    integer: bool = Field(default=False, description="whole numbers only")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        (low, unit), (high, other) = _number(self.low), _number(self.high)
+        if unit != other:
+            raise ValueError(f"low is in {unit or 'no unit'!r}, high in {other or 'no unit'!r}; accepted: one unit for both")
+        if not low < high or (self.scale == "log" and low <= 0.0):
+            raise ValueError(f"the range from {self.low} to {self.high} is empty; accepted: low < high, above 0 on a log scale")
+        return self
+
+    def at(self, fraction: float) -> object:
+        """The value at that fraction of the way from low to high, written as the ends are."""
+        (low, unit), (high, _) = _number(self.low), _number(self.high)
+        value = low * (high / low) ** fraction if self.scale == "log" else low + (high - low) * fraction
+        number: float | int = round(value) if self.integer else value
+        return f"{number!r} {unit}" if unit else number
+
+
+def _kind(factor: object) -> str:
+    return "range" if isinstance(factor, Mapping | Range) else "values"
+
+
+Factor: TypeAlias = Annotated[Annotated[tuple[Any, ...], Tag("values")] | Annotated[Range, Tag("range")], Discriminator(_kind)]
+"""Values to take, or a range to take them from."""
+
+
+class Precision(_Table):
+    """When a point has been replicated enough: once the confidence interval of a figure's mean is narrow, or `most` is reached."""
+
+    metric: str = Field(description="the figure, as in `result.row(detail=True)`")
+    relative: float = Field(default=0.05, gt=0, lt=1, description="half-width of the interval over the mean")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the interval")
+    most: int = Field(default=30, ge=2, description="replications at the most")
+
+
+class Spec(_Table):
+    """A sweep, as its file says it."""
+
+    name: str = Field(default="sweep", pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", description="name of the result directory")
+    scenario: str = Field(description="path of a scenario file, from this file's directory, or the name of a shipped one")
+    base: dict[str, Any] = Field(default_factory=dict, description="overrides for every point, by dotted key")
+    factors: dict[str, Factor] = Field(default_factory=dict, description="what varies, by dotted key: a list of values, or a range")
+    design: Literal["grid", "list", "random", "latin_hypercube"] = Field(
+        default="grid",
+        description="grid: every combination; list: the first values together, then the second; random and latin_hypercube: samples",
+    )
+    samples: int | None = Field(default=None, ge=1, description="points of a random or latin_hypercube design")
+    replications: int = Field(default=1, ge=1, description="runs per point with seeds of their own; with `precision`, the least")
+    precision: Precision | None = Field(default=None, description="replicate until a figure is known this well")
+    figures: tuple[str, ...] = Field(
+        default=("goodput_per_s", "slo_met", "ttft_p50_s", "ttft_p99_s", "joules_per_token"), description="figures that are printed"
+    )
+
+    @field_validator("factors", mode="before")
+    @classmethod
+    def _lists(cls, factors: Any) -> Any:
+        if not isinstance(factors, Mapping):
+            return factors
+        bad = [key for key, factor in factors.items() if not isinstance(factor, list | tuple | Mapping | Range) or not factor]
+        if bad:
+            raise ValueError(f"factor {bad[0]!r} is {factors[bad[0]]!r}; accepted: a list of values, or a range {{low: ..., high: ...}}")
+        return factors
+
+    @model_validator(mode="after")
+    def _designed(self) -> Spec:
+        sampled = self.design in ("random", "latin_hypercube")
+        if sampled != (self.samples is not None):
+            raise ValueError(
+                f"design {self.design!r} with samples {self.samples}; accepted: `samples` for random and latin_hypercube, only there"
+            )
+        for key, factor in self.factors.items():
+            if isinstance(factor, Range) and not sampled and factor.steps is None:
+                raise ValueError(f"factor {key!r} is a range without `steps`; accepted: steps, or a random or latin_hypercube design")
+        lengths = {key: _length(factor) for key, factor in self.factors.items()}
+        if self.design == "list" and len(set(lengths.values())) > 1:
+            raise ValueError(f"a list design with factors of unequal lengths {lengths}; accepted: as many values for each")
+        if self.precision is not None and self.precision.most < max(self.replications, 2):
+            raise ValueError(f"precision.most is {self.precision.most}; accepted: at least `replications`, and 2")
+        return self
+
+
+def read_spec(path: str | Path) -> tuple[Spec, Scenario]:
+    """A sweep file and the scenario it varies; raises `SweepError`, `ScenarioError` or FileNotFoundError."""
+    from edgewright.simulator.loader import read_document
+
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"{path} is no file; accepted: the path of a sweep file")
+    spec = parsed(read_document(file).data, str(path))
+    beside = file.parent / spec.scenario
+    return spec, Scenario.load(beside if beside.is_file() else spec.scenario)
+
+
+def parsed(data: Mapping[str, Any], file: str = "<python>") -> Spec:
+    """The sweep that plain tables describe; raises `SweepError`."""
+    try:
+        return Spec.model_validate(dict(data))
+    except ValidationError as report:
+        error = report.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in error["loc"] if part not in ("values", "range"))
+        given = "" if error["type"] == "missing" or "accepted:" in error["msg"] else f"{error['input']!r}: "
+        accepted = f"; accepted: {', '.join(Spec.model_fields)}" if error["type"] == "extra_forbidden" else ""
+        message = error["msg"].removeprefix("Value error, ")
+        raise SweepError(f"{file}:{f' {key}:' if key else ''} {given}{message}{accepted}") from None
+
+
+def _number(value: float | str) -> tuple[float, str]:
+    if not isinstance(value, str):
+        return float(value), ""
+    match = _QUANTITY.match(value)
+    if match is None:
+        raise ValueError(f"{value!r} is no number; accepted: a number, with a unit or without")
+    return float(match["number"]), (match["unit"] or "").strip()
+
+
+def _length(factor: Factor) -> int | None:
+    return factor.steps if isinstance(factor, Range) else len(factor)
