@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 
 from edgewright.simulator.scenario import Scenario
 
-__all__ = ["Factor", "Precision", "Range", "Spec", "SweepError", "read_spec"]
+__all__ = ["Factor", "Precision", "Range", "Spec", "SweepError", "parsed", "read_spec"]
 
 _QUANTITY = re.compile(r"^\s*(?P<number>[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?)\s*(?P<unit>[^\d\s].*)?$")
 
