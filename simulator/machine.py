@@ -6,18 +6,18 @@ Replicas, controllers and tests run plans on it (`simulator.interpreter`); it kn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from math import inf
 from typing import Any
 
 import simpy
 
 from edgewright.hwmodels import Cluster, Demand, RateProfile, engine_static_W
 from edgewright.simulator.availability import Availability
+from edgewright.simulator.components import Sharing
 from edgewright.simulator.energy import Ledger
 from edgewright.simulator.engines import EngineQueue, MemoryPool
 from edgewright.simulator.following import Following
 from edgewright.simulator.operation import Operation
-from edgewright.simulator.sharing import Activity, Resource, component_of, fair_rates
+from edgewright.simulator.sharing import Activity, Resource
 from edgewright.simulator.signals import Signals
 from edgewright.simulator.states import DeviceStates
 
@@ -64,6 +64,7 @@ class Machine:
         capacities: of all resources, as they are now.
         clocks: fraction of maximum by engine; absent means 1. `epoch` counts changes of clocks and capacities.
         up: which devices, links and storages work; `states`: what devices draw because of that, and whether they sleep.
+        sharing: how activities share resources.
         ledger: energy accounts; `traffic`: bytes by link resource.
         signals: what others subscribe to.
         stretches: runs of steps that are being jumped over; settled before anything reads accounts.
@@ -75,6 +76,7 @@ class Machine:
         self.signals = Signals()
         self.up = Availability(self.signals)
         self.ledger = Ledger()
+        self.sharing = Sharing(self.env, self.ledger, self.after)
         self.clocks: dict[str, float] = {}
         self.epoch = 0
         self.resources = {name: Resource(name, capacity) for name, capacity in cluster.capacities.items()}
@@ -129,58 +131,11 @@ class Machine:
                 resource.following.watch()
             if resource.claim is not None:
                 resource.claim()
-        activity.since = self.env.now
-        for resource, amount in activity.usage.items():
-            resource.settle(self.env.now)
-            resource.activities[activity] = amount
-        self._share(component_of(activity))
+        self.sharing.add(activity)
 
     def remove(self, activity: Activity) -> None:
         """Take an activity away and share anew what it leaves; its `left` is settled."""
-        now = self.env.now
-        activity.settle(now)
-        for resource in activity.usage:
-            resource.settle(now)
-        touched = component_of(activity)[1:]
-        for resource in activity.usage:
-            del resource.activities[activity]
-        self._set_rate(activity, 0.0)
-        self._share(touched)
-
-    def _share(self, activities: list[Activity]) -> None:
-        now = self.env.now
-        if len(activities) == 1:
-            activity = activities[0]
-            rates = {activity: min(activity.bound, *(r.capacity / amount for r, amount in activity.usage.items()), inf)}
-        else:
-            rates = fair_rates(activities)
-        for activity in activities:
-            if rates[activity] != activity.rate:
-                activity.settle(now)
-                for resource in activity.usage:
-                    resource.settle(now)
-        for activity in activities:
-            if rates[activity] != activity.rate:
-                self._set_rate(activity, rates[activity])
-                self._time(activity)
-
-    def _set_rate(self, activity: Activity, rate: float) -> None:
-        for owner, joules in activity.joules.items():
-            self.ledger.account(owner, "dynamic").change((rate - activity.rate) * joules, self.env.now)
-        activity.rate = rate
-        activity.version += 1
-
-    def _time(self, activity: Activity) -> None:
-        version = activity.version
-
-        def expire() -> None:
-            if activity.version == version:
-                self.remove(activity)
-                activity.left = 0.0
-                activity.done()
-
-        if activity.rate > 0.0:
-            self.after(activity.left / activity.rate, expire)
+        self.sharing.remove(activity)
 
     def delivered(self, demand: Demand, share: float) -> None:
         """Account a demand that has ended: its bytes as sent and received, and `share` of its amounts as moved since it was begun here."""
@@ -301,14 +256,14 @@ class Machine:
         self.epoch += 1
         if resource.claim is not None:
             resource.claim()
-        if resource.activities:
-            self._share(component_of(next(iter(resource.activities))))
+        self.sharing.changed(resource)
 
     def settle(self) -> None:
         """Bring every account up to now without changing anything that runs."""
         now = self.env.now
         for stretch in tuple(self.stretches):
             stretch.account(now)
+        self.sharing.settle()
         for resource in self.resources.values():
             resource.settle(now)
         for engine in self.engines.values():

@@ -2,9 +2,14 @@
 
 An activity moves fixed amounts over one or several resources, all in step (SimGrid's parallel task, see `hwmodels.demand`). Its
 progress is a fraction from 0 to 1. Rates are weighted max-min fair by progressive filling (Bertsekas and Gallager, Data Networks,
-2nd ed., section 6.5): every activity's rate, in bytes per second, rises alike until one of its resources is full or its own bound is met.
+2nd ed., section 6.5): every activity's rate, in bytes per second times its weight, rises alike until one of its resources is full or its
+own bound is met. Classes of priority are filled one after another, the highest first, each with what those above it leave.
 
-How wrong: real transports reach their fair share only after some round trips, and favour short ones; here it is instantaneous.
+The rule is here; `components` applies it to what a change touches, `filling` to many activities at once.
+
+How wrong: real transports reach their fair share only after some round trips, and favour short ones; here it is instantaneous. A strict
+priority takes effect at once and starves who stands below it, as a switch with strict queues does; senders that slow down by themselves
+would leave a little more.
 """
 
 from __future__ import annotations
@@ -14,9 +19,16 @@ from math import inf, prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from edgewright.simulator.components import Component
     from edgewright.simulator.following import Following
 
-__all__ = ["Activity", "Resource", "component_of", "fair_rates"]
+__all__ = ["EXACT", "FULL", "Activity", "Resource", "fair_rates", "partition"]
+
+EXACT = 1e-12
+"""Relative difference below which two shares are the same: a thousand roundings."""
+
+FULL = 1e-12
+"""Share of a capacity that is left over only by rounding: who stands below the class that filled the resource gets none of it."""
 
 
 class Resource:
@@ -28,8 +40,9 @@ class Resource:
         capacity: amount per second now: `nominal` times every factor of `factors`.
         factors: by cause, what derates it now (a fault, a trace of rates); 0 stops what uses it.
         following: the profile that it follows, None if none; its capacity is then that of the last moment at which somebody asked.
-        activities: those that use it now, in order of arrival.
-        moved: amount moved so far, settled up to `since`: the integral of the rates.
+        activities: those that use it now with their amounts, in order of arrival; `component`: where they share, None if there are none.
+        flow: amount per second over it now.
+        moved: amount moved so far, settled up to `since`: the integral of `flow`.
         accounted: amount that operations which ended or were cancelled say they moved.
         offered: the most that could have been moved so far: the integral of the capacity while it was used or claimed, settled likewise.
         busy_s: seconds during which at least one activity used it, settled likewise.
@@ -42,7 +55,9 @@ class Resource:
         "busy_s",
         "capacity",
         "claim",
+        "component",
         "factors",
+        "flow",
         "following",
         "moved",
         "name",
@@ -58,6 +73,8 @@ class Resource:
         self.factors: dict[str, float] = {}
         self.offered = 0.0
         self.activities: dict[Activity, float] = {}
+        self.component: Component | None = None
+        self.flow = 0.0
         self.moved = 0.0
         self.accounted = 0.0
         self.busy_s = 0.0
@@ -73,11 +90,13 @@ class Resource:
     def settle(self, now: float) -> None:
         """Account what has been moved up to now at the present rates."""
         elapsed = now - self.since
-        if self.used:
-            self.offered += elapsed * self.capacity
-        if self.activities and elapsed > 0.0:
-            self.busy_s += elapsed
-            self.moved += elapsed * sum(activity.rate * amount for activity, amount in self.activities.items())
+        if elapsed > 0.0:
+            if self.activities:
+                self.offered += elapsed * self.capacity
+                self.busy_s += elapsed
+                self.moved += elapsed * self.flow
+            elif self.claim is not None:
+                self.offered += elapsed * self.capacity
         self.since = now
 
     def derate(self, cause: str, factor: float, now: float) -> None:
@@ -96,15 +115,34 @@ class Activity:
     Attributes:
         usage: amount over each resource for the whole activity.
         bound: the most it can progress, in fractions per second (the engine's own roof); inf if only resources bind.
-        weight: fractions per second per unit of fair share: one over its `size` in bytes, so that equals get equal bytes per second.
+        weight: fractions per second per unit of fair share: its weight among others over its `size` in bytes, so that equals get equal
+            bytes per second.
+        priority: classes above it are served first, classes below get what it leaves.
         first: fraction that was to do when its operation began; `left`: still to do, settled up to `since`.
-        rate: fractions per second now.
+        rate: fractions per second; like `left` that of the last settling (`Sharing.settle`, or its removal).
         joules: dynamic energy of the whole activity by owner.
         done: called when it ends.
-        version: counts changes of rate, so that stale timers are told apart.
+        number: its place in the order of arrival.
+        slot: its place in the arrays of a crowd.
+        ending: it has come to its end, and `done` has not been called yet.
     """
 
-    __slots__ = ("bound", "done", "first", "joules", "left", "rate", "since", "usage", "version", "weight")
+    __slots__ = (
+        "bound",
+        "component",
+        "done",
+        "ending",
+        "first",
+        "joules",
+        "left",
+        "number",
+        "priority",
+        "rate",
+        "since",
+        "slot",
+        "usage",
+        "weight",
+    )
 
     def __init__(
         self,
@@ -115,17 +153,33 @@ class Activity:
         done: Callable[[], None],
         left: float = 1.0,
         first: float = 1.0,
+        weight: float = 1.0,
+        priority: int = 0,
     ) -> None:
+        if not usage and seconds <= 0.0:
+            raise ValueError("an activity with neither a bound nor a resource has no rate")
         self.usage = usage
         self.bound = 1.0 / seconds if seconds > 0.0 else inf
-        self.weight = 1.0 / size if size > 0.0 else 1.0
+        self.weight = weight / size if size > 0.0 else weight
+        self.priority = priority
         self.joules = joules
         self.done = done
         self.first = first
         self.left = left
         self.rate = 0.0
         self.since = 0.0
-        self.version = 0
+        self.number = 0
+        self.slot = 0
+        self.ending = False
+        self.component: Component | None = None
+
+    @property
+    def alone(self) -> float:
+        """Its rate where nobody else uses its resources."""
+        rate = self.bound
+        for resource, amount in self.usage.items():
+            rate = min(rate, resource.capacity / amount)
+        return rate
 
     def left_at(self, now: float) -> float:
         """Fraction still to do at a moment not before `since`."""
@@ -137,48 +191,56 @@ class Activity:
         self.since = now
 
 
-def component_of(activity: Activity) -> list[Activity]:
-    """The activities whose rates can depend on this one's: those joined to it by shared resources, in a deterministic order."""
-    found = {activity: None}
+def partition(activities: Iterable[Activity]) -> list[list[Activity]]:
+    """The groups whose rates can depend on each other: joined, at any remove, by resources that they share; in a deterministic order."""
+    groups: list[list[Activity]] = []
+    found: set[Activity] = set()
     seen: set[Resource] = set()
-    frontier = [activity]
-    while frontier:
-        for resource in frontier.pop().usage:
-            if resource in seen:
-                continue
-            seen.add(resource)
-            for other in resource.activities:
-                if other not in found:
-                    found[other] = None
-                    frontier.append(other)
-    return list(found)
+    for first in activities:
+        if first in found:
+            continue
+        found.add(first)
+        group = [first]
+        groups.append(group)
+        for activity in group:
+            for resource in activity.usage:
+                if resource not in seen:
+                    seen.add(resource)
+                    fresh = [other for other in resource.activities if other not in found]
+                    found.update(fresh)
+                    group += fresh
+    return groups
 
 
 def fair_rates(activities: Iterable[Activity]) -> dict[Activity, float]:
     """Weighted max-min fair rates (fractions per second) of activities that use no resource outside of the group's.
 
-    Guarantees: no resource above its capacity, no activity above its bound, and none can be raised without lowering one that has
-    no larger share. Raises `ValueError` if an activity has neither a bound nor a resource.
+    Guarantees: no resource above its capacity, no activity above its bound, and none can be raised without lowering one of a higher
+    priority, or one of its own that has no larger share.
     """
+    everybody = list(activities)
+    room = {resource: resource.capacity for activity in everybody for resource in activity.usage}
     rates: dict[Activity, float] = {}
-    growing = dict.fromkeys(activities)
-    room: dict[Resource, float] = {}
-    for activity in growing:
-        if not activity.usage and activity.bound == inf:
-            raise ValueError("an activity with neither a bound nor a resource has no rate")
-        for resource in activity.usage:
-            room.setdefault(resource, resource.capacity)
+    classes = {activity.priority for activity in everybody}
+    for priority in sorted(classes, reverse=True):
+        growing = everybody if len(classes) == 1 else [activity for activity in everybody if activity.priority == priority]
+        rates.update(_filled(dict.fromkeys(growing), room))
+    return rates
+
+
+def _filled(growing: dict[Activity, None], room: dict[Resource, float]) -> dict[Activity, float]:
+    """Rates of one class, given what those above it leave of each resource; what it takes is taken from there."""
+    rates: dict[Activity, float] = {}
     while growing:
         pull = _pull(growing)
-        level = min((room[resource] / wanted for resource, wanted in pull.items()), default=inf)
-        tight = min((activity.bound / activity.weight for activity in growing), default=inf)
-        frozen = _frozen(growing, pull, room, min(level, tight))
-        for activity in frozen:
-            rate = min(activity.bound, min(level, tight) * activity.weight)
-            rates[activity] = rate
+        level = min([room[resource] / wanted for resource, wanted in pull.items()], default=inf)
+        level = min(level, *[activity.bound / activity.weight for activity in growing])
+        for activity in _frozen(growing, pull, room, level):
+            rate = rates[activity] = min(activity.bound, level * activity.weight)
             del growing[activity]
             for resource, amount in activity.usage.items():
-                room[resource] = max(0.0, room[resource] - rate * amount)
+                left = room[resource] - rate * amount
+                room[resource] = left if left > FULL * resource.capacity else 0.0
     return rates
 
 
@@ -186,17 +248,14 @@ def _pull(growing: Iterable[Activity]) -> dict[Resource, float]:
     """Demand on each resource per unit of fair share."""
     pull: dict[Resource, float] = {}
     for activity in growing:
+        weight = activity.weight
         for resource, amount in activity.usage.items():
-            pull[resource] = pull.get(resource, 0.0) + activity.weight * amount
+            pull[resource] = pull.get(resource, 0.0) + weight * amount
     return pull
 
 
 def _frozen(growing: Iterable[Activity], pull: dict[Resource, float], room: dict[Resource, float], level: float) -> list[Activity]:
     """Those that stop rising at this fair share: at their bound, or on a resource that is full."""
-    limit = level * (1.0 + 1e-12)
+    limit = level * (1.0 + EXACT)
     full = {resource for resource, wanted in pull.items() if room[resource] <= limit * wanted}
-    return [
-        activity
-        for activity in growing
-        if activity.bound <= limit * activity.weight or any(resource in full for resource in activity.usage)
-    ]
+    return [activity for activity in growing if activity.bound <= limit * activity.weight or not full.isdisjoint(activity.usage)]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edgewright.hwmodels import engine_static_W
-from edgewright.simulator import InvariantViolation, Scenario, Simulation, machine, simulate
+from edgewright.simulator import InvariantViolation, Scenario, Simulation, components, machine, simulate
 from edgewright.simulator.blocks import BlockPool
 from edgewright.simulator.energy import Account
 from edgewright.simulator.engines import MemoryPool
@@ -327,7 +327,7 @@ def _never_received(self, demand, share):
     self._accounted(demand, share)
 
 
-def _too_fast(activities, fair=machine.fair_rates):
+def _too_fast(activities, fair=components.fair_rates):
     return {each: 2.0 * rate for each, rate in fair(activities).items()}
 
 
@@ -365,7 +365,7 @@ def _pools_overflow(self):
 BREAKS = {
     "bytes that never arrive": (machine.Machine, "delivered", _never_received, "were received or cancelled"),
     "operations that hide what they moved": (machine.Machine, "_accounted", lambda *_: None, "operations account for"),
-    "a wire that is too fast": (machine, "fair_rates", _too_fast, r"carries .* per second|moved .* per second"),
+    "a wire that is too fast": (components, "fair_rates", _too_fast, r"carries .* per second|moved .* could have moved"),
     "blocks that are not given back": (BlockPool, "release", _blocks_leak, "KV blocks held"),
     "jobs that vanish": (Replica, "enqueue", _jobs_vanish, "are in flight there"),
     "jobs that end oddly": (Request, "end", _jobs_end_oddly, "jobs came in"),

@@ -18,7 +18,7 @@ from edgewright.hwmodels.ideal import ideal_device, ideal_link
 from edgewright.policies.plan import Compute, Transfer
 from edgewright.policies.pricing import demand_of
 from edgewright.simulator.machine import Machine
-from edgewright.simulator.sharing import Activity, Resource, component_of, fair_rates
+from edgewright.simulator.sharing import Activity, Resource, fair_rates, partition
 from edgewright.workloads import Step
 
 amounts = st.floats(0.1, 1000.0)
@@ -126,7 +126,7 @@ def test_rates_are_those_of_successive_linear_programs(activities):
 def test_equals_are_treated_equally(activities, data):
     """A twin of an activity gets its rate, wherever it stands in the list."""
     one = data.draw(st.sampled_from(activities))
-    twin = flow(dict(one.usage), 0.0, 1.0)
+    twin = flow(dict(one.usage), 1.0, 1.0)
     twin.bound, twin.weight = one.bound, one.weight
     everybody = data.draw(st.permutations([*activities, twin]))
     rates = fair_rates(everybody)
@@ -155,13 +155,13 @@ def test_more_capacity_never_lowers_the_least_share(activities, data):
 def test_strangers_do_not_matter(activities):
     """Rates of a component are the same computed alone."""
     rates = fair_rates(activities)
-    alone = fair_rates(component_of(activities[0]))
+    alone = fair_rates(partition(activities)[0])
     assert [alone[activity] for activity in alone] == pytest.approx([rates[activity] for activity in alone], rel=REL)
 
 
 def test_an_activity_without_bound_or_resource_is_refused():
     with pytest.raises(ValueError, match="neither a bound nor a resource"):
-        fair_rates([flow({})])
+        flow({})
 
 
 NODES = ("a", "b", "c")
