@@ -148,6 +148,9 @@ class Sharing:
 
     def _renew(self, component: Component) -> None:
         """Some have left: part it if it has come apart, and share what is left anew."""
+        if not component.activities and component.crowd is None:
+            component.version += 1
+            return
         parts: list[list[Activity]] = []
         if component.gaps * PATIENCE > len(component.activities):
             component.gaps = 0
@@ -180,8 +183,8 @@ class Sharing:
                 self._disperse(component)
         elif size == 1:
             (activity,) = component.activities
-            self._set_rates({activity: activity.alone}, now)
-        elif size:
+            self._set_alone(activity, now)
+        else:
             self._set_rates(fair_rates(component.activities), now)
         self._time(component)
 
@@ -191,6 +194,16 @@ class Sharing:
             component.crowd.publish(self.env.now)
             component.crowd = None
             del self._crowds[component]
+
+    def _set_alone(self, activity: Activity, now: float) -> None:
+        """The rate of one that shares with nobody: the common case, hence apart."""
+        rate = activity.alone
+        if rate != activity.rate:
+            activity.settle(now)
+            self._draw(activity, rate, now)
+            for resource, amount in activity.usage.items():
+                resource.settle(now)
+                resource.flow = rate * amount
 
     def _set_rates(self, rates: dict[Activity, float], now: float) -> None:
         """Those whose rate changes are settled before, and what they use besides."""
@@ -218,12 +231,16 @@ class Sharing:
         if due != component.due:
             component.due = due
             component.version += 1
-            if due < inf:
-                self.after(max(0.0, due - self.env.now), partial(self._expire, component, component.version))
+            wait = due - self.env.now
+            if wait < inf:
+                self.after(wait if wait > 0.0 else 0.0, partial(self._expire, component, component.version))
 
     def _next_end(self, component: Component) -> float:
         if component.crowd is not None:
             return float(self.env.now) + component.crowd.first_end()
+        if len(component.activities) == 1:
+            (sole,) = component.activities
+            return sole.since + sole.left / sole.rate if sole.rate > 0.0 else inf
         return min([each.since + each.left / each.rate for each in component.activities if each.rate > 0.0], default=inf)
 
     def _expire(self, component: Component, version: int) -> None:

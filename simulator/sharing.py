@@ -178,17 +178,21 @@ class Activity:
         """Its rate where nobody else uses its resources."""
         rate = self.bound
         for resource, amount in self.usage.items():
-            rate = min(rate, resource.capacity / amount)
+            most = resource.capacity / amount
+            if most < rate:
+                rate = most
         return rate
 
     def left_at(self, now: float) -> float:
         """Fraction still to do at a moment not before `since`."""
-        return max(0.0, self.left - self.rate * (now - self.since))
+        left = self.left - self.rate * (now - self.since)
+        return left if left > 0.0 else 0.0
 
     def settle(self, now: float) -> None:
         """Account progress up to now."""
-        self.left = self.left_at(now)
-        self.since = now
+        if now > self.since:
+            self.left = self.left_at(now)
+            self.since = now
 
 
 def partition(activities: Iterable[Activity]) -> list[list[Activity]]:
