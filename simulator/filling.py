@@ -120,7 +120,7 @@ def fill(
                 level[resource] = room[resource] / level[resource] if level[resource] > 0.0 else np.inf
             count = _close(growing, count, room, level, rates, weight, bound, begin, used, amount)
             for resource in range(capacity.size):
-                if room[resource] <= FULL * capacity[resource]:
+                if room[resource] < FULL * capacity[resource]:
                     room[resource] = 0.0
         above = highest
 

@@ -244,7 +244,7 @@ def _filled(growing: dict[Activity, None], room: dict[Resource, float]) -> dict[
             del growing[activity]
             for resource, amount in activity.usage.items():
                 left = room[resource] - rate * amount
-                room[resource] = left if left > FULL * resource.capacity else 0.0
+                room[resource] = 0.0 if left < FULL * resource.capacity else left
     return rates
 
 

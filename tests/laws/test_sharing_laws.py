@@ -206,3 +206,12 @@ def test_a_machine_moves_every_byte_once(transfers, computes, clocks):
     for name, traffic in machine.traffic.items():
         assert traffic.sent == traffic.received == pytest.approx(asked[name], rel=REL)
     assert all(resource.moved <= resource.capacity * resource.busy_s * (1 + REL) for resource in machine.resources.values())
+
+
+@pytest.mark.parametrize("many", [2, 100])
+def test_what_has_no_limit_binds_nobody(many):
+    """Flows over a bus without limit, each with a link of its own: each as fast as its link, however many there are."""
+    bus = Resource("bus", float("inf"))
+    links = [Resource(f"link{index}", 10.0 + index) for index in range(many)]
+    rates = fair_rates([flow({bus: 1.0, link: 1.0}) for link in links])
+    assert list(rates.values()) == [pytest.approx(link.capacity, rel=REL) for link in links]
