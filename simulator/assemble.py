@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgewright.simulator.schema_services import ModelTable, ReplicaTable, ServiceTable
     from edgewright.workloads import Format, Model, Router
 
-__all__ = ["Setup", "build_cluster", "build_placements"]
+__all__ = ["Setup", "build_cluster", "build_placements", "connections_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def build_cluster(scenario: Scenario) -> Cluster:
     return Cluster(
         devices={name: device_of(group, table.device_files) for name, group in groups.items()},
         switches=(*table.switches, *table.nodes),
-        connections=tuple(connection for link in table.links for connection in _connections(table, link)),
+        connections=tuple(connection for link in table.links for connection in connections_of(table, link)),
         attachments=tuple(
             Attachment(store, device, storage_of(store, entry))
             for device, group in groups.items()
@@ -92,7 +92,8 @@ def build_placements(scenario: Scenario, cluster: Cluster) -> tuple[Setup, ...]:
     )
 
 
-def _connections(table: ClusterTable, link: LinkGroup) -> Iterator[Connection]:
+def connections_of(table: ClusterTable, link: LinkGroup) -> Iterator[Connection]:
+    """The connections that a link of the scenario stands for."""
     first, second = link.between
     spec = link_of(link)
     for a in table.members(first):

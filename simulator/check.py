@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgewright.hwmodels import Cluster
+from edgewright.hwmodels import Cluster, RateProfile
 from edgewright.simulator.assemble import Setup, build_cluster, build_placements
 from edgewright.simulator.assemble_memory import Capacity, Shortage, kv_capacities
+from edgewright.simulator.assemble_rates import build_rates
 from edgewright.simulator.assemble_sources import build_sources
 from edgewright.simulator.errors import ScenarioError, spoken
 
@@ -34,6 +35,7 @@ class Checked:
         setups: every replica.
         capacities: KV memory of each replica by scope.
         sources: jobs of each workload by name.
+        rates: the profiles that link resources follow.
     """
 
     scenario: Scenario
@@ -41,6 +43,7 @@ class Checked:
     setups: tuple[Setup, ...]
     capacities: Mapping[str, Capacity]
     sources: Mapping[str, Source]
+    rates: Mapping[str, RateProfile]
 
 
 def check(scenario: Scenario) -> Checked:
@@ -53,7 +56,7 @@ def check(scenario: Scenario) -> Checked:
     capacities = _require_memory(scenario, cluster, setups)
     _require_arithmetic(scenario, setups)
     sources = build_sources(scenario, {setup.service: setup.model for setup in setups})
-    return Checked(scenario, cluster, setups, capacities, sources)
+    return Checked(scenario, cluster, setups, capacities, sources, build_rates(scenario))
 
 
 def idle_watts(domain: PowerDomain, scenario: Scenario, cluster: Cluster) -> float:

@@ -6,16 +6,38 @@ group and something else becomes one connection per instance. Figures written be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from edgewright.hwmodels.units import Bytes, BytesPerSecond, Fraction, Seconds, Watts
 from edgewright.simulator.errors import ABSENT, choices, refusal
 from edgewright.simulator.schema import InputFile, Name, NamedTable, Table, require_distinct, require_known
+from edgewright.simulator.schema_choices import Choice
+from edgewright.workloads.link_rates import LinkRate
 
 __all__ = ["ClusterTable", "DeviceGroup", "LinkGroup", "StorageTable"]
+
+
+def _rates() -> Mapping[str, Any]:
+    from edgewright.workloads.link_rates import RATES
+
+    return RATES
+
+
+@dataclass(frozen=True, slots=True)
+class _RateChoice(Choice):
+    """A course of rates by its `process`; a table with a `file` needs none."""
+
+    def build(self, given: object) -> Any:
+        if isinstance(given, Mapping) and "file" in given and self.tag not in given:
+            given = {self.tag: "file", **given}
+        return Choice.build(self, given)
+
+
+Course: TypeAlias = Annotated[LinkRate, _RateChoice("process", "course of rates", _rates)]
 
 
 class StorageTable(NamedTable):
@@ -94,6 +116,8 @@ class LinkGroup(Table):
     )
     connections: int | None = Field(default=None, ge=1, description="transport connections per message, side by side")
     window: Bytes | None = Field(default=None, gt=0, description="bytes in flight per connection")
+    rate: Course | None = Field(default=None, description="how its rate changes over time: a file, or a process; both ways if alone")
+    rate_back: Course | None = Field(default=None, description="the same from the second end to the first, where that differs")
 
     @model_validator(mode="after")
     def _known(self) -> LinkGroup:
@@ -103,6 +127,8 @@ class LinkGroup(Table):
             _require_catalogued("link", self.link)
         if self.medium is not None and self.duplex not in (None, "shared"):
             raise refusal("has a medium, but is not shared", "duplex: shared, or no medium", at=("duplex",), value=self.duplex)
+        if self.rate_back is not None and self.rate is None:
+            raise refusal("is a way back alone", "a `rate` besides it", at=("rate_back",))
         return self
 
 

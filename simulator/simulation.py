@@ -73,6 +73,8 @@ class Simulation:
         self.recorder = Recorder(self.window)
         self.stream = Stream(scenario.seed)
         self._numbers = count()
+        for resource, profile in checked.rates.items():
+            self.machine.follow(resource, profile)
         self.replicas = {setup.scope: self._replica(setup, checked.capacities[setup.scope]) for setup in checked.setups}
         self.services = {name: self._service(name) for name in scenario.services}
         self.domains = self._domains()
