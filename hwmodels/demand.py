@@ -8,7 +8,7 @@ SimGrid's parallel task (L07 model; Velho et al., ACM TOMACS 23(4), 2013): all i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgewright.hwmodels.work import Quantity
 
@@ -28,6 +28,8 @@ class Demand:
             not in it: power domains integrate those.
         traffic: bytes put on each link resource, for the accounts (also of messages too small to be flows).
         engine: the engine resource that the operation occupies, or None.
+        weight: its share of what it uses, in proportion to the weights of others there.
+        priority: its class: classes above it are served first, classes below share what it leaves.
     """
 
     latency: Quantity = 0.0
@@ -36,6 +38,8 @@ class Demand:
     joules: Mapping[str, Quantity] = field(default_factory=dict)
     traffic: Mapping[str, Quantity] = field(default_factory=dict)
     engine: str | None = None
+    weight: float = 1.0
+    priority: int = 0
 
     def alone(self, capacity: Mapping[str, float]) -> Quantity:
         """Seconds from start to end when every resource is free; `capacity` is in amount per second.
@@ -49,3 +53,9 @@ class Demand:
             rate = capacity[resource]
             fluid = np.maximum(fluid, amount / rate if rate > 0.0 else np.where(np.asarray(amount) > 0.0, np.inf, 0.0))
         return self.latency + fluid
+
+    def among(self, weight: float, priority: int) -> Demand:
+        """The same with its weight times this one, and its priority that much higher."""
+        if weight == 1.0 and priority == 0:
+            return self
+        return replace(self, weight=self.weight * weight, priority=self.priority + priority)

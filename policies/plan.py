@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import TypeAlias
 
 from edgewright.hwmodels import Quantity, Work
@@ -23,6 +24,7 @@ __all__ = [
     "Compute",
     "Delay",
     "Detach",
+    "Flow",
     "Free",
     "Join",
     "Load",
@@ -72,6 +74,25 @@ class Op:
     reveals: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow(Op):
+    """What operations that share links, storages and buses with others may have besides.
+
+    Attributes:
+        weight: share of what they use together, in proportion; twice the weight, twice the bytes per second. More than 0.
+        priority: classes above it are served first, classes below share what it leaves.
+
+    Both come on top of what the service says whose plan it is: weights multiply, priorities add.
+    """
+
+    weight: float = 1.0
+    priority: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.weight < inf:
+            raise ValueError(f"the weight of a {type(self).__name__} must be more than 0 and finite, not {self.weight!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class Compute(Op):
     """Run `work` on a device's engine (None: its first), or in one of its storages that computes, by the storage's name."""
@@ -82,7 +103,7 @@ class Compute(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer(Op):
+class Transfer(Flow):
     """Send bytes from one node to another along the cluster's route."""
 
     src: str
@@ -91,7 +112,7 @@ class Transfer(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class Collective(Op):
+class Collective(Flow):
     """A collective over `devices`: kinds and algorithms are those of `hwmodels.collectives`.
 
     `nbytes` is the size of one device's full buffer (NCCL's convention for all-reduce); the first device is the root. It compiles to its
@@ -116,7 +137,7 @@ class Collective(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class Load(Op):
+class Load(Flow):
     """Read bytes from a storage of `device` (None: its first) into memory.
 
     `random`: at random places; `block`: bytes per request (None: one long read, or pages if random); `depth`: requests in flight (None:
@@ -132,7 +153,7 @@ class Load(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class Store(Op):
+class Store(Flow):
     """Write bytes to a storage of `device` (None: its first); as `Load`."""
 
     device: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgewright.hwmodels import Cluster, Demand, Quantity
-from edgewright.policies.plan import Amount, Collective, Compute, Delay, Load, Op, Store, Transfer
+from edgewright.policies.plan import Amount, Collective, Compute, Delay, Flow, Load, Op, Store, Transfer
 from edgewright.workloads import Step
 
 __all__ = ["NOTHING", "amount_of", "demand_of"]
@@ -24,6 +24,11 @@ def amount_of(amount: Amount, step: Step) -> Quantity:
 
 def demand_of(op: Op, cluster: Cluster, step: Step, clocks: Mapping[str, float]) -> Demand:
     """The operation's demand at this step, with engines at `clocks` (fraction of their maximum by engine resource; 1 if absent)."""
+    demand = _priced(op, cluster, step, clocks)
+    return demand.among(op.weight, op.priority) if isinstance(op, Flow) else demand
+
+
+def _priced(op: Op, cluster: Cluster, step: Step, clocks: Mapping[str, float]) -> Demand:
     match op:
         case Compute(device=device, work=work, engine=engine):
             asked = work(step) if callable(work) else work

@@ -13,7 +13,23 @@ from typing import Any
 
 from edgewright.hwmodels import Demand
 from edgewright.policies.compile import RaceEnd, Strand
-from edgewright.policies.plan import Alloc, Call, Cancel, Collective, Compute, Delay, Free, Join, Load, Mark, Signal, Store, Transfer, Wait
+from edgewright.policies.plan import (
+    Alloc,
+    Call,
+    Cancel,
+    Collective,
+    Compute,
+    Delay,
+    Flow,
+    Free,
+    Join,
+    Load,
+    Mark,
+    Signal,
+    Store,
+    Transfer,
+    Wait,
+)
 from edgewright.policies.pricing import amount_of, demand_of
 from edgewright.simulator.engines import Flag, MemoryPool
 from edgewright.simulator.machine import Machine
@@ -37,6 +53,7 @@ class Scope:
         call: submits a job to a service: `(service, overrides, done(result))`.
         reveal: `(name) -> value` of an outcome that has become known.
         groups: detached plans by name, as `(execution, nodes)`; the latest of a name.
+        weight, priority: of all its flows among those of others, on top of what the operations say themselves.
     """
 
     def __init__(
@@ -46,9 +63,14 @@ class Scope:
         pools: Mapping[str, MemoryPool] | None = None,
         call: Callable[[str, Mapping[str, Any], Callable[[Any], None]], None] | None = None,
         reveal: Callable[[str], Any] | None = None,
+        *,
+        weight: float = 1.0,
+        priority: int = 0,
     ) -> None:
         self.machine = machine
         self.name = name
+        self.weight = weight
+        self.priority = priority
         self.pools = dict(pools or {})
         self.call = call
         self.reveal = reveal
@@ -211,7 +233,11 @@ class Execution:
         kind = of_node[node]
         demand = self._prices.get(kind)
         if demand is None:
-            demand = self._prices[kind] = demand_of(operations[kind], machine.cluster, self.step, machine.clocks)
+            op = operations[kind]
+            demand = demand_of(op, machine.cluster, self.step, machine.clocks)
+            if isinstance(op, Flow):
+                demand = demand.among(self.scope.weight, self.scope.priority)
+            self._prices[kind] = demand
         return demand
 
     def _operated(self, node: int, operation: Operation) -> None:

@@ -122,7 +122,7 @@ class Machine:
             return None
         joules = {owner: float(amount) for owner, amount in demand.joules.items() if amount > 0.0}
         size = max(map(float, (demand.traffic or demand.usage).values()), default=seconds)
-        return Activity(usage, seconds, size, joules, done, left, first)
+        return Activity(usage, seconds, size, joules, done, left, first, demand.weight, demand.priority)
 
     def add(self, activity: Activity) -> None:
         """Start an activity and share anew where it touches; whoever claims any of that goes back to operation by operation."""

@@ -72,9 +72,9 @@ class Replica:
         self.kv = self._block_pool()
         self.placement: Placement = setup.placement
         self.waiting: deque[Request] = deque()
-        self.scope = Scope(
-            machine, self.name, {name: MemoryPool(f"{self.name}.{name}", size) for name, size in setup.placement.pools.items()}
-        )
+        pools = {name: MemoryPool(f"{self.name}.{name}", size) for name, size in setup.placement.pools.items()}
+        traffic = setup.tables[0].traffic
+        self.scope = Scope(machine, self.name, pools, weight=traffic.weight, priority=traffic.priority)
         self.experts = ExpertsBinder.of(setup, stream.child("experts"))
         self.most_iterations = OUTCOME_BLOCK if self.experts is not None else LONGEST_STRETCH
         agent = self.experts.agent if self.experts is not None else None

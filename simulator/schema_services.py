@@ -26,7 +26,7 @@ from edgewright.simulator.schema import InputFile, Name, NamedTable, Table, requ
 from edgewright.simulator.schema_choices import PolicyChoice, ProcessChoice, chosen
 from edgewright.workloads import OutcomeSource
 
-__all__ = ["EngineTable", "ModelTable", "ReplicaTable", "RoutingTable", "ServiceTable"]
+__all__ = ["EngineTable", "ModelTable", "ReplicaTable", "RoutingTable", "ServiceTable", "TrafficTable"]
 
 
 def _outcomes() -> Mapping[str, type[Any]]:
@@ -112,6 +112,15 @@ class RoutingTable(Table):
         return self
 
 
+class TrafficTable(Table):
+    """How the flows of a service stand among others on links, storages and buses: those of its replicas' plans and its jobs' inputs."""
+
+    weight: float = Field(
+        default=1.0, gt=0, allow_inf_nan=False, description="share of a link, in proportion; twice the weight, twice the bytes"
+    )
+    priority: int = Field(default=0, description="class: higher ones are served first, lower ones share what is left")
+
+
 class ReplicaTable(Table):
     """One copy of the service's model on some devices, or (`each`) one copy per instance of a group."""
 
@@ -160,6 +169,7 @@ class ServiceTable(Table):
     experts_routing: RoutingTable = Field(
         default_factory=RoutingTable, description="which experts the tokens go to, for models with experts"
     )
+    traffic: TrafficTable = Field(default_factory=TrafficTable, description="how its flows stand among those of others")
     replicas: tuple[ReplicaTable, ...] = Field(default=(), description="copies of the model")
 
     @model_validator(mode="after")

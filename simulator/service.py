@@ -29,6 +29,7 @@ class Service:
     Attributes:
         servers: its replicas, in the scenario's order.
         outcomes: named sources of what only the run reveals.
+        traffic: how its flows stand among others.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Service:
         self.routing = routing
         self.orchestration = orchestration
         self.outcomes = outcomes
+        self.traffic = simulation.scenario.services[name].traffic
 
     @property
     def now(self) -> float:
@@ -88,7 +90,7 @@ class Service:
             self._carry(source, root, nbytes, arrive)
 
     def _carry(self, src: str, dst: str, nbytes: float, done: Callable[[], None]) -> None:
-        operation = Transfer(src, dst, nbytes)
+        operation = Transfer(src, dst, nbytes, weight=self.traffic.weight, priority=self.traffic.priority)
         self.machine.run(lambda: demand_of(operation, self.machine.cluster, Step(), self.machine.clocks), lambda _: done())
 
     # -- orchestration ---------------------------------------------------------------------------------------------------------------------
@@ -104,7 +106,8 @@ class Service:
         def call(service: str, overrides: Mapping[str, Any], done: Callable[[Any], None]) -> None:
             self.simulation.call(service, request, overrides, done)
 
-        scope = Scope(self.machine, f"{self.name}.job{request.id}", call=call, reveal=reveal)
+        weight, priority = self.traffic.weight, self.traffic.priority
+        scope = Scope(self.machine, f"{self.name}.job{request.id}", call=call, reveal=reveal, weight=weight, priority=priority)
         ScriptRun(scope, policy.serve(request), Step(), lambda: None, lambda: self._served(request)).begin()
 
     def _served(self, request: Request) -> None:
