@@ -36,12 +36,16 @@ def _source(scenario: Scenario, name: str, model: Model) -> Source:
 
     table = scenario.workloads[name]
     arrivals, lengths = _demand(scenario, name, table, model)
+    if table.prefix is not None and not model.generates:
+        problem = f"gives prompts a common beginning, but {model.name} takes one input at a time"
+        raise scenario.error(("workloads", name, "prefix"), problem, "no `prefix`", table.prefix.tokens)
     return Source(
         name=name,
         service=table.service,
         arrivals=arrivals,
         lengths=lengths,
         kind="generate" if model.generates else "infer",
+        prefixes=None if table.prefix is None else table.prefix.built(),
         priority=table.priority,
         deadline=table.deadline,
         ingress_bytes=table.bytes or 0.0,

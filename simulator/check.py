@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgewright.hwmodels import Cluster, RateProfile
+from edgewright.hwmodels import Attachment, Cluster, RateProfile
 from edgewright.simulator.assemble import Setup, build_cluster, build_placements
 from edgewright.simulator.assemble_memory import Capacity, Shortage, kv_capacities
 from edgewright.simulator.assemble_rates import build_rates
@@ -53,6 +53,7 @@ def check(scenario: Scenario) -> Checked:
     _require_power(scenario, cluster)
     setups = build_placements(scenario, cluster)
     _require_storage(scenario, setups)
+    _require_swap(scenario, setups)
     capacities = _require_memory(scenario, cluster, setups)
     _require_arithmetic(scenario, setups)
     sources = build_sources(scenario, {setup.service: setup.model for setup in setups})
@@ -116,6 +117,31 @@ def _require_storage(scenario: Scenario, setups: Sequence[Setup]) -> None:
                 raise scenario.error(
                     key, f"reads from storage, and {device} has none", "a policy that does not, or `storage` for the device", policy
                 )
+
+
+def _require_swap(scenario: Scenario, setups: Sequence[Setup]) -> None:
+    for setup in setups:
+        engine, cluster = setup.engine, setup.spec.cluster
+        if engine.preemption != "swap":
+            continue
+        for device in setup.placement.parts:
+            try:
+                tier = cluster.stage(device, 1.0, inward=True) if engine.swap_to == "host" else cluster.storage_of(device, engine.swap_to)
+            except ValueError as error:
+                key = ("services", setup.service, "engine", "swap_to")
+                raise scenario.error(key, f"is no place to swap to: {error}", "`host` for cards, or a storage", engine.swap_to) from None
+            room = tier.storage.capacity if isinstance(tier, Attachment) else _host_memory(cluster, device)
+            if room is not None and engine.swap_space > room:
+                key = ("services", setup.service, "engine", "swap_space")
+                raise scenario.error(key, f"B exceed the {room:g} B there on {device}", f"at most {room:g} B", engine.swap_space)
+
+
+def _host_memory(cluster: Cluster, device: str) -> float | None:
+    """Bytes that a card's host has, None if it is no device of the cluster."""
+    if device not in cluster.hosts:
+        return None
+    pool = cluster.devices[cluster.hosts[device]].main_pool
+    return pool.capacity - pool.reserved
 
 
 def _require_memory(scenario: Scenario, cluster: Cluster, setups: Sequence[Setup]) -> dict[str, Capacity]:

@@ -151,6 +151,10 @@ def _replicas(simulation: Simulation) -> dict[str, list[Any]]:
             capacity.derivation,
             simulation.recorder.preemptions.get(replica.name, 0),
             replica.kv.evictions if replica.kv is not None else 0,
+            replica.prompt_tokens,
+            replica.hit_tokens,
+            replica.swap.out_bytes if replica.swap is not None else 0.0,
+            replica.swap.in_bytes if replica.swap is not None else 0.0,
             replica.experts.hits if replica.experts is not None else 0,
             replica.experts.misses if replica.experts is not None else 0,
         )

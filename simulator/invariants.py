@@ -63,9 +63,12 @@ def _pools(simulation: Simulation) -> None:
         _require(pool.level <= pool.capacity * (1 + 1e-9), f"pool {pool.name} holds {pool.level:g} of {pool.capacity:g}", simulation)
     for replica in simulation.replicas.values():
         if replica.kv is not None:
-            held = sum(replica.kv.held.values())
-            fits = held == replica.kv.used and replica.kv.used + replica.kv.retained <= replica.kv.capacity
-            _require(fits, f"{replica.name}: {held} KV blocks held, {replica.kv.used} counted, of {replica.kv.capacity}", simulation)
+            kv, swap = replica.kv, replica.swap
+            held = sum(kv.held.values()) + sum(shared.blocks for shared in kv.shared.values() if shared.users)
+            fits = held == kv.used and kv.used + kv.retained <= kv.capacity
+            _require(fits, f"{replica.name}: {held} KV blocks held, {kv.used} counted, of {kv.capacity}", simulation)
+            fits = swap is None or sum(swap.held.values()) == swap.used <= swap.capacity
+            _require(fits, f"{replica.name}: swap space holds other blocks than it counts", simulation)
     most = simulation.now * (1 + 1e-9) + 1e-9
     for name, resource in simulation.machine.resources.items():
         used = sum(activity.rate * amount for activity, amount in resource.activities.items())

@@ -83,8 +83,8 @@ class Lane:
             if not batch.prefill and not (batch.decode and self._decoding()):
                 yield from self._idle(batch.wake_at)
                 continue
-            chunks = self._admit(batch)
-            decoding = self._secure(chunks) if batch.decode else []
+            chunks = yield from self._admit(batch)
+            decoding = (yield from self._secure(chunks)) if batch.decode else []
             if not chunks and not decoding:
                 continue
             self._done = self.replica.env.event()
@@ -114,8 +114,8 @@ class Lane:
     def _decoding(self) -> list[Request]:
         return [request for request in self.running if request.prompt_left == 0]
 
-    def _admit(self, batch: Batch) -> list[tuple[Request, int]]:
-        """Take the prefilled jobs into the batch; returns the chunks to compute."""
+    def _admit(self, batch: Batch) -> Generator[Any, Any, list[tuple[Request, int]]]:
+        """Take the prefilled jobs into the batch, swapped ones once they are back; returns the chunks to compute."""
         by_id = {request.id: request for request in self.running}
         taken = self.replica.take([job for job, _ in batch.prefill if job not in by_id], self)
         by_id.update((request.id, request) for request in taken)
@@ -126,9 +126,10 @@ class Lane:
                 raise EngineRefusal(f"{self.replica.name}: batching asked for {asked}")
         if len(self.running) > self._most:
             raise EngineRefusal(f"{self.replica.name}: batching admitted {len(self.running)} jobs, the engine takes {self._most}")
+        yield from self.replica.swap_in(taken)
         return [(request, tokens) for request, tokens in chunks if tokens]
 
-    def _secure(self, chunks: Sequence[tuple[Request, int]]) -> list[Request]:
+    def _secure(self, chunks: Sequence[tuple[Request, int]]) -> Generator[Any, Any, list[Request]]:
         """The jobs that decode, each with memory for one token more; the last admitted are preempted until there is enough."""
         kv = self.replica.kv
         busy = {request.id for request, _ in chunks}
@@ -143,8 +144,8 @@ class Lane:
             if self.replica.running == 1:
                 self.replica.fail(victim, self, "KV cache full with this job alone")
             else:
-                self.replica.preempt(victim, self)
-            decoding.remove(victim)
+                yield from self.replica.preempt(victim, self)
+            decoding = [request for request in decoding if request is not victim and request in self.running]
         for request in decoding:
             kv.grow(request, request.context + 1)
         return decoding
@@ -264,6 +265,8 @@ class _StepWork:
             return
         request.computed += tokens
         request.context += tokens
+        if replica.kv is not None:
+            replica.kv.publish(request)
         if request.prompt_left == 0:
             if request.job.output > 0:
                 replica.recorder.gaps([request], np.array([now]))

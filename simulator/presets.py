@@ -33,7 +33,11 @@ class EnginePreset:
         memory_fraction: fraction of a memory pool that the engine takes for weights, workspace and KV together.
         workspace: bytes on each device for activations, graphs and libraries, outside weights and KV.
         step_overhead: host seconds per step that nothing hides; `sequence_overhead` per sequence of the step besides.
-        preemption: what happens to a preempted sequence: `recompute` drops its KV and computes prompt and output so far again.
+        preemption: what happens to a sequence when no block is left: `recompute` drops its KV and computes prompt and output so far
+            again; `swap` copies it to a slower tier until there is room (and recomputes where that is full); `reject` fails it. That
+            sequences keep fewer tokens, and so run out later, is the business of the KV policy, which evicts tokens, not sequences.
+        swap_to: that tier: `host`, the memory of a card's host, or the name of a storage; `swap_space` bytes of it per device.
+        prefix_caching: whether prompts that begin alike share the blocks of their beginning (paged memory only).
         assumed: which of the figures are assumptions.
     """
 
@@ -49,7 +53,10 @@ class EnginePreset:
     workspace: float = 0.0
     step_overhead: float = 0.0
     sequence_overhead: float = 0.0
-    preemption: Literal["recompute"] = "recompute"
+    preemption: Literal["recompute", "swap", "reject"] = "recompute"
+    swap_to: str = "host"
+    swap_space: float = 4.0 * 2**30
+    prefix_caching: bool = True
     assumed: tuple[str, ...] = ()
 
     def with_(self, figures: Mapping[str, Any]) -> EnginePreset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from edgewright.policies.compile import Strand, compile_plan
 from edgewright.policies.families import Placement, Program
 from edgewright.policies.plan import Compute, Plan
 from edgewright.policies.timeline import Timeline, conflicts, timeline
-from edgewright.simulator.assemble_memory import Capacity
+from edgewright.simulator.assemble_memory import Capacity, state_bytes
 from edgewright.simulator.blocks import BlockPool
 from edgewright.simulator.engines import MemoryPool
 from edgewright.simulator.experts import ExpertsBinder
@@ -28,6 +28,7 @@ from edgewright.simulator.request import Request
 from edgewright.simulator.scripts import ScriptRun
 from edgewright.simulator.stepping import step_at
 from edgewright.simulator.stretch import Stretch, can_stretch
+from edgewright.simulator.swap import SwapSpace
 from edgewright.workloads import Step, Stream
 from edgewright.workloads.outcomes import Outcomes
 
@@ -51,7 +52,8 @@ class Replica:
     Attributes:
         waiting: its queue; preempted requests come first.
         lanes: steps in flight at once.
-        kv: paged KV memory, None if the model caches nothing.
+        kv: paged KV memory, None if the model caches nothing; `swap`: where preempted jobs' KV waits, None if it is not kept.
+        prompt_tokens: tokens of the prompts admitted so far; `hit_tokens`: of these, found in the cache.
         strand: the plan's one strand if a run of steps may be jumped over, else None.
         most_iterations: how many steps may be bound at once.
     """
@@ -70,6 +72,8 @@ class Replica:
         self.devices = setup.spec.devices
         self.kv_policy = setup.tables[0].kv
         self.kv = self._block_pool()
+        self.swap = SwapSpace(machine, setup) if self.kv is not None and self.preset.preemption == "swap" else None
+        self.prompt_tokens = self.hit_tokens = 0
         self.placement: Placement = setup.placement
         self.waiting: deque[Request] = deque()
         pools = {name: MemoryPool(f"{self.name}.{name}", size) for name, size in setup.placement.pools.items()}
@@ -101,7 +105,8 @@ class Replica:
         if self.capacity.blocks is None:
             return None
         slots = self.preset.slot_tokens if self.preset.memory == "slots" else None
-        return BlockPool(self.capacity.blocks, self.preset.block_size, self.kv_policy, self.preset.watermark, slots)
+        preset, shares = self.preset, self.preset.prefix_caching and not any(state_bytes(self.setup).values())
+        return BlockPool(self.capacity.blocks, preset.block_size, self.kv_policy, preset.watermark, slots, shares)
 
     def _prepare(self, program: Plan | Program) -> None:
         if isinstance(program, Program):
@@ -185,7 +190,7 @@ class Replica:
         """A request has reached the replica."""
         request.queued = float(self.env.now)
         request.replica = self.name
-        if request.session is not None:
+        if _may_be_cached(request):
             self._seen = -1
         self.waiting.append(request)
         self.recorder.queue(self)
@@ -193,18 +198,20 @@ class Replica:
             lane.arrived()
 
     def refresh(self) -> None:
-        """Look before a decision what sessions have left in the cache for their turns in the queue, if that may have changed.
+        """Look before a decision what the cache has for jobs in the queue, if that may have changed: their sessions' past, shared prefixes.
 
-        It is for the first of a session's turns; another has it once that one leaves it behind.
+        A session's past is for the first of its turns; another has it once that one leaves it behind.
         """
         if self.kv is None or self.kv.changes == self._seen:
             return
         self._seen = self.kv.changes
         met: set[tuple[str, int]] = set()
         for request in self.waiting:
-            if request.session is not None and not request.kv_from:
-                session = request.job.source, request.session
-                request.cached = 0 if session in met else self.kv.remembered(request)
+            if not _may_be_cached(request) or request.swapped:
+                continue
+            session = request.job.source, -1 if request.session is None else request.session
+            request.cached = 0 if session in met else self.kv.remembered(request)
+            if request.session is not None:
                 met.add(session)
 
     def take(self, jobs: Sequence[int], lane: Lane) -> list[Request]:
@@ -213,32 +220,66 @@ class Replica:
         if missing := [job for job in jobs if job not in by_id]:
             raise ValueError(f"{self.name}: batching admitted jobs {missing}, which are not waiting")
         taken = [by_id[job] for job in jobs]
+        left = [request.id for request in self.waiting if request.swapped and request not in taken]
+        if left and not all(request.swapped for request in taken):
+            raise ValueError(f"{self.name}: batching admitted jobs {list(jobs)} before jobs {left}, which wait in the swap space")
         if self.kv is not None:
             for request in taken:
                 self.kv.recall(request)
         for request in taken:
             self.waiting.remove(request)
-            self._order += 1
-            request.admit(float(self.env.now), self._order)
             if self.kv is not None:
-                self.kv.grow(request, request.cached + request.target)
+                self.kv.grow(request, request.wanted)
+            self._count_hits(request)
+            self._order += not request.swapped
+            request.admit(float(self.env.now), request.admitted_order if request.swapped else self._order)
             lane.running.append(request)
         if taken:
             self._changed()
         return taken
 
-    def preempt(self, request: Request, lane: Lane) -> None:
-        """Take a request's memory away; it waits again, first in the queue. It fails if it has outgrown the whole cache."""
-        if self.kv is not None and self.kv.blocks(request, request.prompt + request.generated) > self.kv.capacity:
+    def _count_hits(self, request: Request) -> None:
+        if not request.preemptions and not request.kv_from:
+            self.prompt_tokens += request.prompt
+            self.hit_tokens += request.cached if _may_be_cached(request) else 0
+
+    def preempt(self, request: Request, lane: Lane) -> Generator[Any, Any, None]:
+        """Take a request's memory away, once its KV has been copied if it is to be kept; it waits again, first in the queue.
+
+        It fails if it has outgrown the whole cache, or if the engine rejects what it has no room for.
+        """
+        if self.kv is None:
+            return
+        if self.kv.blocks(request, request.prompt + request.generated) > self.kv.capacity:
             self.fail(request, lane, "KV cache smaller than what it has grown to")
             return
+        if self.preset.preemption == "reject":
+            self.fail(request, lane, "KV cache full")
+            return
+        swapped = 0
+        if self.swap is not None and self.swap.take(request, self.kv.covered(request)):
+            yield from self.swap.move(self.swap.held[request.id], inward=False)
+            swapped = request.context
+        if request not in lane.running:
+            return
         lane.running.remove(request)
-        if self.kv is not None:
-            self.kv.release(request, retain=False)
-        request.preempt()
+        self.kv.release(request, retain=False)
+        request.preempt(swapped)
+        self._seen = -1
         self.waiting.appendleft(request)
         self.recorder.preempted(self)
         self._changed()
+
+    def swap_in(self, taken: Sequence[Request]) -> Generator[Any, Any, None]:
+        """Bring back the KV of those of the admitted requests that were swapped out; what they share and is there does not travel."""
+        back = [request for request in taken if request.swapped]
+        if not back or self.swap is None or self.kv is None:
+            return
+        kv, swap = self.kv, self.swap
+        yield from swap.move(sum(min(swap.held[each.id], kv.held.get(each.id, 0)) for each in back), inward=True)
+        swap.drop(back)
+        for request in back:
+            request.swapped = 0
 
     def complete(self, request: Request, lane: Lane) -> None:
         """A request has its last token."""
@@ -254,6 +295,8 @@ class Replica:
         lane.running.remove(request)
         if self.kv is not None:
             self.kv.release(request, retain)
+        if self.swap is not None:
+            self.swap.drop([request])
         self._changed()
 
     def _changed(self) -> None:
@@ -305,3 +348,8 @@ class Replica:
 
     def _batch_with_one_more(self) -> int:
         return min(self.running + self.queued + 1, self.preset.max_sequences)
+
+
+def _may_be_cached(request: Request) -> bool:
+    """Whether the replica's cache may hold some of a request's prompt: unless its keys and values come from elsewhere."""
+    return (request.session is not None or bool(request.job.prefix)) and not request.kv_from

@@ -19,9 +19,10 @@ class Request:
         replica: name of the replica that serves it, empty before routing.
         submitted, queued, scheduled, first_token, last_token, finished: simulated times, None before.
         cached: tokens of its prompt found in the cache (a session's history, or KV that came with the job).
+        swapped: tokens whose keys and values wait in the swap space; 0 if it was not swapped out.
         context: tokens cached now; `generated`: tokens emitted so far.
         computed: prompt tokens computed since admission; `target`: those to compute (prompt, and what had been generated if preempted).
-        preemptions: how often it lost its memory.
+        preemptions: how often it lost its memory, or was swapped out.
         finish: called with the request when it is over.
         caller: the request whose script made this one by a call, None if a source did.
         emits: tokens of the caller that a call is worth when it ends; None: its own tokens are the caller's, as they come.
@@ -51,6 +52,7 @@ class Request:
         "scheduled",
         "status",
         "submitted",
+        "swapped",
         "target",
     )
 
@@ -71,6 +73,7 @@ class Request:
         self.last_token: float | None = None if caller is None else caller.last_token
         self.finished: float | None = None
         self.cached = 0
+        self.swapped = 0
         self.context = 0
         self.generated = 0
         self.computed = 0
@@ -118,7 +121,19 @@ class Request:
     @property
     def tokens(self) -> int:
         """Tokens to compute when it is admitted: what is not cached of the prompt and of what had been generated before a preemption."""
+        if self.swapped:
+            return 0
         return 1 if self.job.kind == "infer" else self.job.prompt + self.generated - self.cached
+
+    @property
+    def start(self) -> int:
+        """Tokens that are cached when it is admitted."""
+        return self.swapped or self.cached
+
+    @property
+    def wanted(self) -> int:
+        """Tokens of cache that it needs to be admitted: its prompt (and what it had generated), or one more than were swapped out."""
+        return self.swapped + 1 if self.swapped else self.cached + self.tokens
 
     @property
     def prompt_left(self) -> int:
@@ -149,7 +164,7 @@ class Request:
         self.admitted_order = order
         self.target = self.tokens
         self.computed = 0
-        self.context = self.cached
+        self.context = self.start
 
     def emit(self, tokens: int, first: float, last: float) -> None:
         """It yields tokens, the first and last of them at those times."""
@@ -158,10 +173,12 @@ class Request:
         self.last_token = last
         self.generated += tokens
 
-    def preempt(self) -> None:
-        """It loses its memory: everything is to be computed again."""
+    def preempt(self, swapped: int = 0) -> None:
+        """It leaves the batch: so many of its tokens are in the swap space, and without any everything is to be computed again."""
         self.preemptions += 1
-        self.cached = self.context = self.computed = self.target = 0
+        self.swapped = swapped
+        self.cached = 0 if not swapped else self.cached
+        self.context = self.computed = self.target = 0
 
     def end(self, status: str, now: float, reason: str = "") -> None:
         """It is over."""

@@ -6,7 +6,7 @@ A service either owns replicas of a model, or has an `orchestration` that serves
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -82,6 +82,12 @@ class EngineTable(NamedTable):
     workspace: Bytes | None = Field(default=None, description="bytes for activations and graphs on each device")
     step_overhead: Seconds | None = Field(default=None, description="seconds of host time per step")
     sequence_overhead: Seconds | None = Field(default=None, description="seconds of host time per sequence and step")
+    preemption: Literal["recompute", "swap", "reject"] | None = Field(
+        default=None, description="what becomes of a sequence that finds no block of KV memory"
+    )
+    swap_to: Name | None = Field(default=None, description="where `swap` copies it: `host` (of a card), or a storage of every device")
+    swap_space: Bytes | None = Field(default=None, gt=0, description="bytes for swapped KV on each device's host or storage")
+    prefix_caching: bool | None = Field(default=None, description="whether prompts that begin alike share KV blocks")
 
     @model_validator(mode="after")
     def _known(self) -> EngineTable:

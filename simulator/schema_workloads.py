@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,10 @@ from edgewright.simulator.schema import InputFile, Name, Table
 from edgewright.simulator.schema_choices import ProcessChoice
 from edgewright.workloads import Feedback, LengthProcess, OpenProcess
 
-__all__ = ["TraceTable", "WorkloadTable"]
+if TYPE_CHECKING:
+    from edgewright.workloads.prefixes import Prefixes
+
+__all__ = ["PrefixTable", "TraceTable", "WorkloadTable"]
 
 
 def _arrivals() -> Mapping[str, type[Any]]:
@@ -39,6 +42,23 @@ class TraceTable(Table):
     format: Literal["azure", "mooncake", "burstgpt"] = Field(default="azure", description="Azure CSV, Mooncake JSONL or BurstGPT CSV")
 
 
+class PrefixTable(Table):
+    """How the prompts of a workload begin alike (`workloads.prefixes`)."""
+
+    tokens: int = Field(ge=1, description="length of the common beginning")
+    groups: int = Field(default=1, ge=1, le=100_000, description="how many different beginnings there are")
+    skew: float = Field(default=0.0, ge=0, description="Zipf exponent of their popularity; 0: all alike")
+    share: Fraction = Field(default=1.0, gt=0, description="fraction of the jobs (conversations) that begin with one")
+    included: bool = Field(default=False, description="whether lengths count it already; else it comes before the drawn prompt")
+    name: Name | None = Field(default=None, description="workloads that give the same name begin alike; absent: this one's own")
+
+    def built(self) -> Prefixes:
+        """The process of these figures."""
+        from edgewright.workloads.prefixes import Prefixes
+
+        return Prefixes(**{**self.model_dump(), "name": self.name or ""})
+
+
 class WorkloadTable(Table):
     """A stream of jobs to one service. Arrival times come from a process or a trace, lengths from a distribution or the same trace."""
 
@@ -49,6 +69,7 @@ class WorkloadTable(Table):
     arrivals: Arrivals | None = Field(default=None, description="when jobs arrive")
     lengths: TokenLengths | None = Field(default=None, description="tokens of prompts and outputs")
     trace: TraceTable | None = Field(default=None, description="arrivals and lengths from a file")
+    prefix: PrefixTable | None = Field(default=None, description="how prompts begin alike, so that their beginnings can be cached")
     thin: Fraction = Field(
         default=1.0, gt=0, description="fraction of the arrivals that is kept, by draws of their own: a larger one keeps the same and more"
     )

@@ -138,6 +138,7 @@ def child_request(
         prompt=prompt,
         output=overrides.get("output", parent.remaining),
         session=None,
+        prefix=0 if cached else parent.job.prefix,
     )
     request = Request(job, now, finish, parent)
     request.cached = cached

@@ -206,6 +206,8 @@ def _of_replicas(run: Recorded) -> Iterator[Metric]:
     yield Metric("total", "", "preemptions", float(replicas["preemptions"].sum()), "")
     yield Metric("total", "", "kv_evictions", float(replicas["evictions"].sum()), "")
     yield Metric("total", "", "expert_hit_rate", _ratio(hits, hits + misses), "")
+    yield Metric("total", "", "cache_hit_rate", _ratio(float(replicas["hit_tokens"].sum()), float(replicas["prompt_tokens"].sum())), "")
+    yield Metric("total", "", "swapped_B", float(replicas["swapped_out_bytes"].sum() + replicas["swapped_in_bytes"].sum()), "B")
     for index, name in enumerate(replicas["replica"]):
         row = {column: values[index] for column, values in replicas.items()}
         routed = float(row["expert_hits"] + row["expert_misses"])
@@ -215,6 +217,7 @@ def _of_replicas(run: Recorded) -> Iterator[Metric]:
         yield Metric("replica", name, "preemptions", float(row["preemptions"]), "")
         yield Metric("replica", name, "kv_evictions", float(row["evictions"]), "")
         yield Metric("replica", name, "expert_hit_rate", _ratio(float(row["expert_hits"]), routed), "")
+        yield Metric("replica", name, "cache_hit_rate", _ratio(float(row["hit_tokens"]), float(row["prompt_tokens"])), "")
 
 
 def _seconds(run: Recorded) -> float:

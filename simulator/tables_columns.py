@@ -24,7 +24,7 @@ finished_s     | float | s | when its last token reached the client, or it was r
 prompt_tokens  | int   |   | tokens of the prompt; inputs, for a model that does not generate
 output_tokens  | int   |   | tokens generated so far; 0 for a model that does not generate
 cached_tokens  | int   |   | prompt tokens found in a cache and not computed again
-preemptions    | int   |   | times it lost its KV cache and was computed again
+preemptions    | int   |   | times it lost its KV cache and was computed again, or was swapped out
 priority       | int   |   | larger goes first
 deadline_s     | float | s | simulated time by which it is due; NaN if none
 ttft_s         | float | s | time to first token: first_token_s - arrival_s; NaN for a model that does not generate
@@ -123,8 +123,12 @@ devices            | str   |   | its devices, separated by spaces
 kv_capacity_tokens | float |   | tokens that its KV cache holds; NaN if it keeps none
 kv_capacity_bytes  | float | B | bytes of KV cache; NaN if it keeps none
 derivation         | str   |   | how the KV capacity was derived, in words and numbers
-preemptions        | int   |   | sequences that lost their KV cache
-evictions          | int   |   | KV blocks evicted or moved to another tier
+preemptions        | int   |   | sequences that lost their KV cache or were swapped out
+evictions          | int   |   | sessions and prefixes kept for later that had to go
+prompt_tokens      | int   |   | tokens of the prompts that were admitted
+hit_tokens         | int   |   | of these, found in the cache: a session's past or a shared prefix
+swapped_out_bytes  | float | B | KV copied to the swap space
+swapped_in_bytes   | float | B | KV copied back
 expert_hits        | int   |   | experts that were in memory when routed to
 expert_misses      | int   |   | experts that had to be fetched
 """

@@ -33,6 +33,7 @@ class Job:
         session: number of the conversation within its source; None outside conversations.
         turn: number of the turn within the session, from 0.
         history: of `prompt`, the tokens that repeat the session's earlier prompts and answers (what a prefix cache could hold).
+        prefix: of `prompt`, the first tokens, which it has in common with every job of the same `prefix_name`; 0: it shares none.
         ingress_bytes: bytes that travel to the service with the request.
         egress_bytes_per_token: bytes that travel back per generated token; per result for a one-shot job.
     """
@@ -50,6 +51,8 @@ class Job:
     session: int | None = None
     turn: int = 0
     history: int = 0
+    prefix: int = 0
+    prefix_name: str = ""
     ingress_bytes: float = 0.0
     egress_bytes_per_token: float = 0.0
 

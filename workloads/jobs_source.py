@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgewright.workloads.arrivals_process import Arrival, Feedback, OpenProcess
 from edgewright.workloads.jobs import Job, Kind
 from edgewright.workloads.lengths_joint import LengthProcess
+from edgewright.workloads.prefixes import Prefixes
 from edgewright.workloads.sessions import Sessions
 from edgewright.workloads.streams import Stream
 
@@ -24,6 +25,8 @@ class Source:
         arrivals: when.
         lengths: how long. In a conversation the drawn prompt is what the user adds in that turn; the history comes on top.
         kind: `generate` or `infer`.
+        prefixes: how their prompts begin alike; None: they do not. What comes before the drawn prompt is kept at the service: it does not
+            travel.
         priority: higher is more urgent.
         deadline: seconds after arrival; None if there is none.
         ingress_bytes: bytes sent with each request, and `ingress_bytes_per_token` more for each new prompt token.
@@ -35,6 +38,7 @@ class Source:
     arrivals: OpenProcess | Feedback
     lengths: LengthProcess
     kind: Kind = "generate"
+    prefixes: Prefixes | None = None
     priority: int = 0
     deadline: float | None = None
     ingress_bytes: float = 0.0
@@ -65,12 +69,13 @@ class Source:
 
     def _job(self, stream: Stream, arrival: Arrival, number: int, history: int) -> Job:
         lengths = self.lengths.draw(stream.child("lengths"), *self._index(arrival))
+        name, before, prefix = self._prefix(stream, arrival, history, lengths.prompt)
         return Job(
             id=number,
             service=self.service,
             source=self.name,
             arrival=arrival.time,
-            prompt=history + lengths.prompt,
+            prompt=history + before + lengths.prompt,
             output=lengths.output,
             kind=self.kind,
             index=arrival.entity,
@@ -79,9 +84,22 @@ class Source:
             session=arrival.entity if isinstance(self.arrivals, Sessions) else None,
             turn=arrival.turn,
             history=history,
+            prefix=prefix,
+            prefix_name=name,
             ingress_bytes=self.ingress_bytes + self.ingress_bytes_per_token * lengths.prompt,
             egress_bytes_per_token=self.egress_bytes_per_token,
         )
+
+    def _prefix(self, stream: Stream, arrival: Arrival, history: int, drawn: int) -> tuple[str, int, int]:
+        """A prompt's beginning: its name, its tokens that come before the history or the drawn prompt, and how many it has in all."""
+        if self.prefixes is None:
+            return "", 0, 0
+        index = (arrival.entity,) if isinstance(self.arrivals, Sessions) else self._index(arrival)
+        name = self.prefixes.of(stream, self.name, *index)
+        if not name:
+            return "", 0, 0
+        before = 0 if history or self.prefixes.included else self.prefixes.tokens
+        return name, before, min(self.prefixes.tokens, history + before + drawn)
 
     def _index(self, arrival: Arrival) -> tuple[int, ...]:
         return (arrival.entity, arrival.turn) if isinstance(self.arrivals, Feedback) else (arrival.entity,)

@@ -13,6 +13,7 @@ from edgewright.simulator.summary_text import Grid, aligned, readable
 
 REPLICA = {"replica": ["chat.0"], "service": ["chat"], "devices": ["d"], "kv_capacity_tokens": [64.0], "kv_capacity_bytes": [1024.0]}
 REPLICA |= {"derivation": ["by hand"], "preemptions": [2], "evictions": [3], "expert_hits": [9], "expert_misses": [1]}
+REPLICA |= {"prompt_tokens": [100], "hit_tokens": [25], "swapped_out_bytes": [8.0], "swapped_in_bytes": [4.0]}
 
 
 def figures(result, scope="total", name=""):
@@ -183,6 +184,7 @@ def test_replicas_and_pools(bare):
     assert figures(result, "pool", "d.ram") == {"peak_B": 7.0, "capacity_B": 10.0}
     assert figures(result, "allocation", "d.ram chat.0 KV") == {"peak_B": 4.0}
     assert (figures(result)["preemptions"], figures(result)["kv_evictions"]) == (2, 3)
+    assert (figures(result)["cache_hit_rate"], figures(result)["swapped_B"]) == (0.25, 12.0)
 
 
 # -- texts -------------------------------------------------------------------------------------------------------------------------------
