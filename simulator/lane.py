@@ -43,6 +43,7 @@ class Lane:
         self.max_tokens = replica.preset.max_tokens
         self._stretch: Stretch | None = None
         self._horizon_arrival = True
+        self._left = False
         self._wake: Any = None
         self._done: Any = None
 
@@ -79,6 +80,7 @@ class Lane:
         """The lane's SimPy process."""
         while True:
             self.replica.refresh()
+            self._left = False
             batch = self.agent.next_batch(self)
             if not batch.prefill and not (batch.decode and self._decoding()):
                 yield from self._idle(batch.wake_at)
@@ -139,6 +141,7 @@ class Lane:
         for request in [request for request in decoding if kv.overflows(request)]:
             self.replica.fail(request, self, f"its slot of {kv.slot_tokens} tokens is full")
             decoding.remove(request)
+            self._left = True
         while decoding and kv.short_by(decoding) > 0:
             victim = max(decoding, key=lambda request: request.admitted_order)
             if self.replica.running == 1:
@@ -146,6 +149,7 @@ class Lane:
             else:
                 yield from self.replica.preempt(victim, self)
             decoding = [request for request in decoding if request is not victim and request in self.running]
+            self._left = True
         for request in decoding:
             kv.grow(request, request.context + 1)
         return decoding
@@ -166,8 +170,10 @@ class Lane:
             replica.interpret(step_at(step, 0), [*decoding, *(request for request, _ in chunks)], work.token)
 
     def _iterations(self, batch: Batch, decoding: list[Request]) -> int:
-        """Steps of pure decoding that can be bound at once."""
+        """Steps of pure decoding that can be bound at once; one after a preemption, which ends every decision."""
         replica = self.replica
+        if self._left:
+            return 1
         most = min(batch.until.steps, replica.most_iterations, *(request.remaining for request in decoding))
         if replica.kv is None or most <= 1:
             return int(most)

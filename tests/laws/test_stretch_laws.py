@@ -83,6 +83,7 @@ class Draft:
 PIS = {"device": "rpi5_8gb", "count": 3}
 SD = {"device": "rpi5_8gb", "storage": {"sd": "sd_uhs1_sdr104"}}
 SMALL = {"kv_capacity": "8 MB"}
+SWAPPING = {"preset": "vllm", "workspace": "0.1 GB", "max_sequences": 8, "preemption": "swap", "swap_to": "sd", "swap_space": "1 GB"}
 EYE = {"model": "yolov8n", "format": "int8", "batching": {"policy": "static", "size": 1}, "replicas": [{"name": "eye", "devices": ["pi"]}]}
 FRAMES = {"service": "eye", "entry": "user", "arrivals": poisson(1), "lengths": "one_shot", "bytes": "150 kB", "deadline": "2 s"}
 OTHER = {"model": "smollm-135m", "format": "q8_0", "engine": {"preset": "vllm", "workspace": "0.1 GB"}}
@@ -103,6 +104,14 @@ def any_preempted(run):
     return run.jobs.preemptions.sum() > 0
 
 
+def any_failed(run):
+    return (run.jobs.status == "failed").any()
+
+
+def any_cached(run):
+    return (run.jobs.cached_tokens > 0).any()
+
+
 def any_actuated(run):
     return run.actuations.effective_s.notna().any()
 
@@ -112,6 +121,23 @@ CASES = {
     "slots": (Draft(service={"engine": "llama.cpp"}), lambda run: len(run.jobs) > 5),
     "blocks of one token": (Draft(service={"engine": "ideal"}), lambda run: len(run.kv) > 100),
     "preemption": (Draft(1.5, replica=SMALL), any_preempted),
+    "swapped": (
+        Draft(1.5, device=SD, service={"engine": SWAPPING}, replica=SMALL),
+        lambda run: (run.replicas.swapped_in_bytes > 0).any(),
+    ),
+    "rejected": (Draft(1.5, service={"engine": {**SWAPPING, "preemption": "reject"}}, replica=SMALL), any_failed),
+    "shared prefixes": (Draft(1.5, replica=SMALL, workload={"prefix": {"tokens": 40, "groups": 2}}), any_cached),
+    "sessions with prefixes": (
+        Draft(
+            replica={"kv_capacity": "12 MB"},
+            workload={
+                "arrivals": {"process": "sessions", "rate": 0.8, "turns": 3, "think": 1},
+                "lengths": lengths(20, 20, 60),
+                "prefix": {"tokens": 50, "groups": 3, "share": 0.7},
+            },
+        ),
+        any_cached,
+    ),
     "chunked prefill": (Draft(2.0, service={"batching": {"policy": "chunked_prefill", "budget": 64}}), lambda run: len(run.jobs) > 10),
     "static batches": (Draft(service={"batching": {"policy": "static", "size": 3, "timeout": 1}}), lambda run: len(run.jobs) > 5),
     "dynamic batches": (Draft(service={"batching": {"policy": "dynamic", "size": 3, "timeout": 1}}), lambda run: len(run.jobs) > 5),
