@@ -1,7 +1,7 @@
 """The command line: `edgewright run quickstart`, `edgewright --help`.
 
 Results go to stdout, talk and errors to stderr. Exit code 2: the input is bad, and nothing was written. The commands live in
-`cli_run.py`, `cli_sweep.py`, `cli_catalogue.py` and `cli_explain.py`; none of them imports more than click until it is used.
+the modules `cli_*.py`; none of them imports more than click until it is used.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from edgewright.experiments.cli_catalogue import devices, policies, schema
+from edgewright.experiments.cli_compare import compare
 from edgewright.experiments.cli_explain import explain
 from edgewright.experiments.cli_run import check, report, run
 from edgewright.experiments.cli_sweep import sweep
@@ -51,5 +52,5 @@ def main() -> None:
     """
 
 
-for command in (run, sweep, check, explain, report, devices, policies, schema):
+for command in (run, sweep, compare, check, explain, report, devices, policies, schema):
     main.add_command(command)

@@ -15,6 +15,8 @@ from edgewright.simulator.tables import TABLES, Columns, validated_all
 if TYPE_CHECKING:
     import pandas as pd
 
+    from edgewright.simulator.plots import RunPlots
+
 __all__ = ["Result"]
 
 
@@ -117,6 +119,13 @@ class Result:
     def operations(self) -> pd.DataFrame:
         """The first operations of plans, if the run recorded them."""
         return self.frame("operations")
+
+    @property
+    def plot(self) -> RunPlots:
+        """Pictures of the run (matplotlib, extra `plots`): `result.plot.power().savefig("power.pdf")`."""
+        from edgewright.simulator.plots import RunPlots
+
+        return RunPlots(self)
 
     @property
     def metrics(self) -> list[Metric]:

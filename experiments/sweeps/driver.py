@@ -21,6 +21,8 @@ from edgewright.simulator.scenario import Scenario
 if TYPE_CHECKING:
     import pandas as pd
 
+    from edgewright.experiments.sweeps.plots import SweepPlots
+
 __all__ = ["SweepResult", "run_sweep", "sweep"]
 
 
@@ -37,6 +39,13 @@ class SweepResult:
         self.directory = directory
         self.factors = tuple(factors)
         self.frame = frame
+
+    @property
+    def plot(self) -> SweepPlots:
+        """Pictures of the sweep (matplotlib, extra `plots`): `result.plot.lines("ttft_p99_s", over="services.chat.kv")`."""
+        from edgewright.experiments.sweeps.plots import SweepPlots
+
+        return SweepPlots(self)
 
     def summary(self, figures: Sequence[str], confidence: float = 0.95) -> pd.DataFrame:
         """A row per point and figure: `point`, factors, `figure`, `mean`, `half_width` of its confidence interval, `runs`, `failed`.
