@@ -37,10 +37,10 @@ Under contention a collective runs stage by stage (`stages`): phases that load t
 their turn. A ring is one stage, a star two, a tree L.
 
 How accurate is this model? Large buffers on dedicated links: within 10-15 %. Small ones depend on the software's alpha, which is
-the links' latency and per-message figures. Skew between devices, and protocol changes of a library with size, are not in it (of NCCL they
-are in `hwmodels.collective_library`). Within a stage latencies come before bytes, which a foreign flow sees as one long pause instead of
-many short ones. The shifts of a pairwise all-to-all are one stage though on a network of several switches each loads others of its links:
-there a foreign flow, or the loss of a link's capacity, is felt at the mean over the shifts.
+the links' latency and per-message figures. Skew between devices, and protocol changes of a library with size, are not in it (what those
+of NCCL cost is in `hwmodels.collective_library`, which plans do not use). Within a stage latencies come before bytes, which a foreign flow
+sees as one long pause instead of many short ones. The shifts of a pairwise all-to-all are one stage though on a network of several switches
+each loads others of its links: there a foreign flow, or the loss of a link's capacity, is felt at the mean over the shifts.
 """
 
 from __future__ import annotations

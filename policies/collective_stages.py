@@ -22,17 +22,22 @@ _BYTES: Mapping[str, float] = MappingProxyType({"fp64": 8.0, "fp32": 4.0, "tf32"
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """The work of adding a `fraction` of `nbytes`, received in so many messages, to what a device has: two operands read, a sum written."""
+    """The work of adding a `fraction` of `nbytes`, received in so many messages, to what a device has: two operands read, a sum written.
+
+    Attributes:
+        dtype: arithmetic; `element`: bytes per element.
+    """
 
     nbytes: Amount
     fraction: float
     messages: int
     dtype: str
+    element: float
 
     def __call__(self, step: Step) -> Work:
         nbytes: Quantity = self.nbytes(step) if callable(self.nbytes) else self.nbytes
         received = nbytes * self.fraction
-        return Work.of("elementwise", self.dtype, received / _BYTES[self.dtype], activations=3.0 * received, launches=self.messages)
+        return Work.of("elementwise", self.dtype, received / self.element, activations=3.0 * received, launches=self.messages)
 
 
 def staged(op: Collective) -> list[Plan]:
@@ -57,5 +62,6 @@ def _additions(op: Collective, steps: tuple[Phase, ...]) -> list[Plan]:
     adding = loads(steps, reducing=True)
     if not adding:
         return []
-    works = {rank: Additions(op.nbytes, fraction, messages, op.arithmetic) for rank, (fraction, messages) in adding.items()}
+    element = _BYTES[op.arithmetic] if op.element is None else op.element
+    works = {rank: Additions(op.nbytes, fraction, messages, op.arithmetic, element) for rank, (fraction, messages) in adding.items()}
     return [Par(tuple(Compute(op.devices[rank], work if callable(op.nbytes) else work(Step())) for rank, work in works.items()))]

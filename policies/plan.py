@@ -123,6 +123,7 @@ class Collective(Flow):
         shares: of an uneven `alltoall`: what goes from each device to each, as shares of `nbytes`; or one row, for all senders.
         arithmetic: number format of the additions of a reduction, which are then computed by the devices after each stage that has any;
             None: they are free.
+        element: bytes per element of the buffer that is added; None: the width of `arithmetic`.
         stage: which of its stages this is; None: all of it. Set by the compiler.
     """
 
@@ -133,6 +134,7 @@ class Collective(Flow):
     groups: tuple[tuple[str, ...], ...] = ()
     shares: tuple[float, ...] | tuple[tuple[float, ...], ...] = ()
     arithmetic: str | None = None
+    element: float | None = None
     stage: int | None = None
 
 

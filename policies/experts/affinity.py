@@ -52,7 +52,7 @@ class Affinity:
     starts: int = 8
     node_limit: int = 5000
     coherent: bool = True
-    algorithm: Literal["ring", "star", "tree"] = "ring"
+    algorithm: Literal["ring", "bidirectional_ring", "star", "direct", "tree"] = "ring"
 
     def __post_init__(self) -> None:
         at_least(self, profile_tokens=1, exact_limit=0, starts=1, node_limit=1)

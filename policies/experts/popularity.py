@@ -43,7 +43,7 @@ class Popularity:
     profile: RoutingProcess | None = None
     profile_tokens: int = 2000
     coherent: bool = False
-    algorithm: Literal["ring", "star", "tree"] = "ring"
+    algorithm: Literal["ring", "bidirectional_ring", "star", "direct", "tree"] = "ring"
 
     def __post_init__(self) -> None:
         at_least(self, profile_tokens=1)

@@ -23,13 +23,13 @@ class RoundRobin:
 
     Attributes:
         coherent: every device keeps the cache of every sequence (see `parallel`); this isolates ExFlow's first idea from its placement.
-        algorithm: of the all-to-alls: `ring` (pairwise), `star` or `tree` (Bruck).
+        algorithm: of the all-to-alls: `ring` (pairwise), `bidirectional_ring`, `star`, `direct` (all at once) or `tree` (Bruck).
 
     How wrong it can be: all-to-alls are even, and dense layers wait for the slowest device.
     """
 
     coherent: bool = False
-    algorithm: Literal["ring", "star", "tree"] = "ring"
+    algorithm: Literal["ring", "bidirectional_ring", "star", "direct", "tree"] = "ring"
 
     def arrange(self, model: Model, placement: Placement, replica: ReplicaSpec) -> Placement:
         """The data-parallel placement with its experts divided; raises `ValueError` for another placement."""

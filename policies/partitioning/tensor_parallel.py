@@ -25,14 +25,19 @@ class TensorParallel:
     The root, the replica's first device, computes what is not sharded (embedding, head) and broadcasts the embedded tokens.
 
     Attributes:
-        algorithm: of the collectives: `ring`, `star` (the root adds and sends back) or `tree`.
+        algorithm: of the collectives, see `hwmodels.collectives`; `star`: the root adds and sends back; `hierarchical`: over groups of
+            devices that are near each other (`Cluster.nearby`).
+        additions: whether those of the all-reduces are computed, in the format's vector arithmetic, by the engines that come first.
         engine: the engine that computes, on every device; None: each device's first.
 
     How wrong it can be: shards are equal, so the slowest device sets the pace; the head is not sharded over the vocabulary as Megatron-LM
-    does on one machine, which costs the root `vocab * hidden` weights per step. The additions of the all-reduce are not counted as work.
+    does on one machine, which costs the root `vocab * hidden` weights per step.
     """
 
-    algorithm: Literal["ring", "star", "tree"] = "ring"
+    algorithm: Literal["ring", "bidirectional_ring", "star", "direct", "tree", "recursive_doubling", "halving_doubling", "hierarchical"] = (
+        "ring"
+    )
+    additions: bool = False
     engine: str | None = None
 
     def plan(self, model: Model, replica: ReplicaSpec) -> Placement:
@@ -46,23 +51,27 @@ class TensorParallel:
             part = model.part(replica.format, start, stop, shards)
             for device in devices if shards > 1 else devices[:1]:
                 parts[device] += (part,)
-            children += self._sharded(part, devices) if shards > 1 else self._at_root(part, devices)
+            children += self._sharded(part, replica) if shards > 1 else self._at_root(part, replica)
         return Placement(seq(*children, Mark()), parts)
 
-    def _sharded(self, part: Part, devices: tuple[str, ...]) -> list[Plan]:
+    def _sharded(self, part: Part, replica: ReplicaSpec) -> list[Plan]:
         children: list[Plan] = []
         for block in part.split():
-            children.append(par(*(Compute(device, block, self.engine) for device in devices)))
-            children.append(self._collective("allreduce", devices, block))
+            children.append(par(*(Compute(device, block, self.engine) for device in replica.devices)))
+            children.append(self._collective("allreduce", replica, block))
         return children
 
-    def _at_root(self, part: Part, devices: tuple[str, ...]) -> list[Plan]:
-        compute = Compute(devices[0], part, self.engine)
+    def _at_root(self, part: Part, replica: ReplicaSpec) -> list[Plan]:
+        compute = Compute(replica.devices[0], part, self.engine)
         ends = part.stop == len(part.model.blocks)
-        return [compute] if ends else [compute, self._collective("broadcast", devices, part)]
+        return [compute] if ends else [compute, self._collective("broadcast", replica, part)]
 
-    def _collective(self, kind: str, devices: tuple[str, ...], part: Part) -> Plan:
-        return Collective(kind, devices, OutputBytes.of(part.model, part.stop - 1, part.format), self.algorithm)
+    def _collective(self, kind: str, replica: ReplicaSpec, part: Part) -> Plan:
+        nbytes = OutputBytes.of(part.model, part.stop - 1, part.format)
+        groups = replica.cluster.nearby(replica.devices) if self.algorithm == "hierarchical" else ()
+        added = part.format.vector_dtype if self.additions and kind == "allreduce" else None
+        element = part.format.activation_bytes
+        return Collective(kind, replica.devices, nbytes, self.algorithm, groups, arithmetic=added, element=element)
 
 
 def _runs(model: Model, shards: int) -> list[tuple[int, int, int]]:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewright.hwmodels import Cluster, Connection
+from edgewright.hwmodels.collectives import algorithms
 from edgewright.hwmodels.ideal import ideal_device, ideal_link
 from edgewright.policies.compile import compile_plan
 from edgewright.policies.partitioning import DataParallel, Pipeline, Single, Split, TensorParallel
@@ -197,13 +198,21 @@ def test_shards_add_up_to_the_model_and_the_root_has_the_rest():
     assert [(part.start, part.stop, part.shards) for part in placement.parts["d1"]] == [(1, 5, 2)]
 
 
-@pytest.mark.parametrize("algorithm", ["ring", "star", "tree"])
-def test_tensor_parallel_runs_under_contention_as_it_is_priced(algorithm):
+@pytest.mark.parametrize("additions", [False, True])
+@pytest.mark.parametrize("algorithm", algorithms("allreduce"))
+def test_tensor_parallel_runs_under_contention_as_it_is_priced(algorithm, additions):
     """The interpreter and the timeline agree."""
     replica = spec(1e3, 1e3, link=50.0, latency=0.01)
-    plan = TensorParallel(algorithm=algorithm).plan(tiny(), replica).program
+    plan = TensorParallel(algorithm=algorithm, additions=additions).plan(tiny(), replica).program
     step = Step.of(decode=[7])
     assert run_plan(plan, replica.cluster, step=step).tokens == pytest.approx([makespan(plan, replica.cluster, step)], rel=1e-9)
+
+
+def test_additions_are_computed_by_every_device_that_receives():
+    """A ring of two: each adds half of the 32 bytes of a token after each of 4 all-reduces, 1 byte an element, 16 operations."""
+    replica, step = spec(1e3, 1e3), Step.of(decode=[7])
+    free, priced = (TensorParallel(additions=each).plan(tiny(), replica).program for each in (False, True))
+    assert makespan(priced, replica.cluster, step) == pytest.approx(makespan(free, replica.cluster, step) + 4 * 16 / 1e3)
 
 
 def test_heads_that_do_not_divide_are_refused():
