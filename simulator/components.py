@@ -28,7 +28,7 @@ FEW = 16
 """Activities of a crowd below which it is none any more."""
 
 PATIENCE = 32
-"""A component is looked through for parts once one in so many of its activities has left a gap between others."""
+"""A component is looked through for parts when one in so many of its activities has left, the first of them between others."""
 
 
 class Component:
@@ -38,7 +38,7 @@ class Component:
         activities: in order of arrival here.
         crowd: the same as arrays, if there are many.
         due: simulated time for which its timer is set, None if it has none; `version` tells timers that are still wanted.
-        gaps: activities that have left between others since it was last looked through for parts.
+        gaps: activities that have left since one left a gap between others, and nobody looked for parts.
     """
 
     __slots__ = ("activities", "crowd", "due", "gaps", "version")
@@ -143,7 +143,7 @@ class Sharing:
                 occupied += 1
             if component.crowd is None:
                 resource.flow = sum([other.rate * amount for other, amount in others.items()]) if others else 0.0
-        if occupied > 1:
+        if occupied > 1 or component.gaps:
             component.gaps += 1
 
     def _renew(self, component: Component) -> None:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from edgewright.hwmodels import Attachment, Cluster, Connection, Work
 from edgewright.hwmodels.ideal import ideal_device, ideal_link, ideal_storage
@@ -29,6 +31,12 @@ from edgewright.policies.plan import (
 
 LEAVES = 64
 """Four children at each of three levels."""
+
+
+@pytest.fixture(scope="session")
+def fair_by_programs():
+    """`fair_by_programs(activities)`: their max-min fair shares by successive linear programs, an independent reference."""
+    return _fair_by_programs
 
 
 @pytest.fixture(scope="session")
@@ -151,3 +159,40 @@ def _pause(draw, growing):
 def _put(items, item):
     items.append(item)
     return item
+
+
+def _fair_by_programs(activities):
+    """Class by class, the highest first: raise the least share as far as it goes, fix those that cannot rise further, and again."""
+    fixed = {}
+    for priority in sorted({each.priority for each in activities}, reverse=True):
+        free = {index for index, each in enumerate(activities) if each.priority == priority}
+        while free:
+            level = _most(activities, fixed, free, None, 0.0)
+            floor = level * (1 - 1e-7)
+            stuck = {index for index in free if _most(activities, fixed, free, index, floor) <= level * (1 + 1e-5) + 1e-7}
+            assert stuck
+            fixed.update(dict.fromkeys(stuck, level))
+            free -= stuck
+    return [fixed[index] for index in range(len(activities))]
+
+
+def _most(activities, fixed, free, goal, floor):
+    """The most that a share (`goal`: its index, or None for the least free one) can be while every free share is at `floor` or more.
+
+    Shares that are fixed may give way by what a program's tolerance is; those of later classes are 0.
+    """
+    columns = len(activities) + 1
+    resources = {resource: None for each in activities for resource in each.usage}
+    rows = [[*(each.usage.get(r, 0.0) * each.weight / r.capacity for each in activities), 0.0] for r in resources]
+    limits = [1.0 + 1e-7] * len(rows)
+    if goal is None:
+        rows += [np.eye(columns)[-1] - np.eye(columns)[index] for index in free]
+        limits += [0.0] * len(free)
+    bounds = [
+        (fixed[i], fixed[i]) if i in fixed else (floor, min(each.bound / each.weight, 1e9)) if i in free else (0.0, 0.0)
+        for i, each in enumerate(activities)
+    ]
+    cost = -np.eye(columns)[-1 if goal is None else goal]
+    found = linprog(cost, A_ub=np.array(rows) if rows else None, b_ub=limits or None, bounds=[*bounds, (0.0, 1e9)])
+    assert found.success, found.message
+    return -found.fun

@@ -7,11 +7,9 @@ HiGHS' feasibility tolerance of 1e-7, hence 1e-5 there.
 
 from collections import defaultdict
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linprog
 
 from edgewright.hwmodels import Cluster, Connection, Work
 from edgewright.hwmodels.ideal import ideal_device, ideal_link
@@ -78,34 +76,6 @@ def test_every_activity_has_a_bottleneck(activities):
         assert bound or any(share(activity, rates) >= most * (1 - REL) for most in largest)
 
 
-def fair_by_programs(activities):
-    """Shares by successive linear programs: raise the least share as far as it goes, fix those that cannot rise further, and again."""
-    resources = list({resource: None for activity in activities for resource in activity.usage})
-    use = np.array([[a.usage.get(r, 0.0) * a.weight / r.capacity for a in activities] for r in resources]).reshape(-1, len(activities))
-    tops = [min(a.bound / a.weight, 1e9) for a in activities]
-    fixed = {}
-
-    def best(goal, floor=None):
-        """The most that `goal` (an index, or the least free share for None) can be, every free share at `floor` at least."""
-        free = [i for i in range(len(activities)) if i not in fixed]
-        columns = len(activities) + 1
-        rows = [np.append(row, 0.0) for row in use]
-        rows += [np.eye(columns)[-1] - np.eye(columns)[i] for i in free] if goal is None else []
-        limits = [1.0] * len(use) + [0.0] * (len(rows) - len(use))
-        bounds = [(fixed[i], fixed[i]) if i in fixed else (floor or 0.0, tops[i]) for i in range(len(activities))]
-        cost = -np.eye(columns)[-1 if goal is None else goal]
-        found = linprog(cost, A_ub=np.array(rows) if rows else None, b_ub=limits or None, bounds=[*bounds, (0.0, 1e9)])
-        assert found.success, found.message
-        return -found.fun
-
-    while len(fixed) < len(activities):
-        level = best(None)
-        stuck = [i for i in range(len(activities)) if i not in fixed and best(i, level * (1 - 1e-7)) <= level * (1 + 1e-5)]
-        assert stuck
-        fixed.update(dict.fromkeys(stuck, level))
-    return [fixed[i] for i in range(len(activities))]
-
-
 @st.composite
 def moderate_groups(draw):
     """Like `groups`, but with whole numbers of one decade, so that a linear program can tell shares apart."""
@@ -117,7 +87,7 @@ def moderate_groups(draw):
 
 @settings(max_examples=40)
 @given(moderate_groups())
-def test_rates_are_those_of_successive_linear_programs(activities):
+def test_rates_are_those_of_successive_linear_programs(fair_by_programs, activities):
     rates = fair_rates(activities)
     assert [share(activity, rates) for activity in activities] == pytest.approx(fair_by_programs(activities), rel=1e-4)
 
