@@ -135,6 +135,27 @@ def test_a_link_shares_its_processor(kind):
     agrees(stays, 1.0 / (1.0 - LOAD), unlike=[1.0 + MD1])
 
 
+def test_a_link_shares_its_processor_whatever_the_sizes():
+    """M/G/1-PS: 2.5 s too for hyperexponential sizes, 9 of 10 of 0.5 s and one of 5.5 s on average (squared variation 5.5).
+
+    In order of arrival, they would stay for 1 + 0.6 * 6.5 / (2 * 0.4) = 5.875 s.
+    """
+    means = np.where(Stream(7, "which").uniforms(84_000) < 0.9, 0.5, 5.5)
+    _, stays = served(PAIR, lambda nbytes: PAIR.transfer("a", "b", nbytes), means * exponential("service", 1.0, 84_000))
+    agrees(stays, 1.0 / (1.0 - LOAD), unlike=[5.875])
+
+
+def test_a_class_above_knows_nothing_of_the_one_below():
+    """Two classes of load 0.3 on one link. The upper one stays for 1 / (1 - 0.3) = 1.43 s; flows in all are 0.6 / (1 - 0.6) = 1.5, as
+    exponential sizes forget which of them are served; so the lower one has 1.5 - 0.3 / 0.7 there and, by Little's law, stays for 3.57 s."""
+    upper = Stream(7, "which").uniforms(63_000) < 0.5
+    classes = iter(upper)
+    price = lambda nbytes: PAIR.transfer("a", "b", nbytes).among(1.0, int(next(classes)))  # noqa: E731
+    _, stays = served(PAIR, price, exponential("service", 1.0, 63_000))
+    agrees(stays[upper], 1.0 / 0.7, unlike=[1.0 / (1.0 - LOAD)])
+    agrees(stays[~upper], (1.5 - 0.3 / 0.7) / 0.3, unlike=[1.0 / (1.0 - LOAD)])
+
+
 def test_shared_flows_are_slowed_in_proportion_to_their_size():
     """Processor sharing is fair: given its size x, a flow stays x / (1 - rho). Small flows (0.25 s) as much as large ones (1.75 s)."""
     sizes = np.where(Stream(7, "which").uniforms(42_000) < 0.5, 0.25, 1.75)
