@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from edgewright.hwmodels.work import Quantity
 
-__all__ = ["choose", "greatest", "least", "nowhere_negative", "positive"]
+__all__ = ["choose", "greatest", "joined", "least", "nowhere_negative", "positive"]
 
 _SCALAR = (int, float)
 
@@ -22,6 +22,15 @@ def greatest(first: Quantity, second: Quantity) -> Quantity:
     import numpy as np
 
     return np.maximum(first, second)
+
+
+def joined(first: Quantity, second: Quantity, exponent: float) -> Quantity:
+    """The norm of two non-negative quantities with an exponent of at least 1, elementwise: their sum at 1, the larger at infinity."""
+    larger = greatest(first, second)
+    if exponent == float("inf"):
+        return larger
+    ratio = least(first, second) / choose(larger > 0.0, larger, 1.0)
+    return larger * (1.0 + ratio**exponent) ** (1.0 / exponent)
 
 
 def least(first: Quantity, second: Quantity) -> Quantity:

@@ -100,7 +100,7 @@ def default_efficiency(kind: str, kernel: str) -> Efficiency:
         raise ValueError(f"unknown kernel class {kernel!r}: accepted are {', '.join(table)}") from None
 
 
-def efficiency_of(engine: Engine, kernel: str) -> Efficiency:
-    """The engine's own efficiency of a kernel class if it has one, else the default of its kind."""
-    own = engine.efficiency.get(kernel)
+def efficiency_of(engine: Engine, kernel: str, dtype: str = "") -> Efficiency:
+    """The engine's own efficiency of a kernel class in a format (`gemv.int8`) or in any (`gemv`), else the default of its kind."""
+    own = engine.efficiency.get(f"{kernel}.{dtype}") or engine.efficiency.get(kernel)
     return default_efficiency(engine.kind, kernel) if own is None else own

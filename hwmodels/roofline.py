@@ -6,7 +6,8 @@ Each `Term` of a work is priced by itself and the prices add:
     seconds = launches * (launch overhead + ramp)
             + max(flops / (peak * e_c), bus bytes / (bandwidth * e_m), all bytes / cache bandwidth)
 
-`e_c`, `e_m` and the ramp belong to the kernel class (`Efficiency`): a small launch is slow because the ramp dominates it.
+`e_c`, `e_m` and the ramp belong to the kernel class (`Efficiency`): a small launch is slow because the ramp dominates it. Where a
+measured `overlap` is finite, arithmetic and memory are joined by a norm of that exponent instead of the maximum.
 
 Which bytes cross the bus: weights and KV cache always do (a step reads each once, and what lies between two reads exceeds any cache
 of an edge device); the activations of a launch do unless they fit in the last-level cache together. All bytes cross the cache, which
@@ -28,7 +29,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from edgewright.hwmodels.arrays import choose, greatest
+from edgewright.hwmodels.arrays import choose, greatest, joined
 from edgewright.hwmodels.efficiency import efficiency_of
 from edgewright.hwmodels.energy import dynamic_scale, flop_joules
 from edgewright.hwmodels.specs import Device, Engine, stated
@@ -159,14 +160,14 @@ def _engine(device: Device, name: str | None) -> Engine:
 
 def _term(term: Term, engine: Engine, bandwidth: float, clock: float, scale: float) -> tuple[Quantity, ...]:
     """The fields of `Price` for one term, in order."""
-    efficiency = efficiency_of(engine, term.kernel)
     dtype, peak = peak_of(engine, term.dtype)
+    efficiency = efficiency_of(engine, term.kernel, dtype)
     total, streamed = term.bytes, term.weights + term.kv + _spilled(term, engine)
     compute = term.flops / (peak * efficiency.compute * clock)
     memory = streamed / (bandwidth * efficiency.memory)
     cache = total / (engine.cache_bandwidth * clock) if engine.cache_bandwidth else 0.0
     return (
-        greatest(greatest(compute, memory), cache),
+        greatest(joined(compute, memory, efficiency.overlap), cache),
         term.launches * _overhead(engine, efficiency.ramp, clock),
         compute,
         memory,

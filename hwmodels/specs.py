@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 __all__ = ["Bus", "Device", "Efficiency", "Engine", "Link", "Pool", "Provenance", "Storage", "UnknownFigure", "provenance_of", "stated"]
@@ -34,17 +35,20 @@ class Provenance:
 class Efficiency:
     """How much of a roof one kernel class reaches, in latency-plus-rate form, so that prices stay affine in work.
 
-    A launch of `flops` and `bytes` takes `ramp + max(flops / (compute * peak), bytes / (memory * bandwidth))` seconds.
+    A launch of `flops` and `bytes` takes `ramp + max(flops / (compute * peak), bytes / (memory * bandwidth))` seconds. Where arithmetic and
+    memory hide each other in part only, `(c^n + m^n)^(1/n)` stands for the maximum: n = 1 adds them, infinity hides the shorter.
 
     Attributes:
         compute: fraction of the engine's peak reached by large launches, in (0, 1].
         memory: fraction of the bus bandwidth reached by large launches, in (0, 1].
         ramp: seconds added per launch (filling pipelines, tails), besides the engine's launch overhead.
+        overlap: that exponent n, at least 1.
     """
 
     compute: float
     memory: float
     ramp: float = 0.0
+    overlap: float = inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ __all__ = ["ask_net", "net_of"]
 
 _RATES = {"images/s", "samples/s", "queries/s", "inf/s"}
 _SERVER = 0.9
+_PARAMETER_SHARE = 0.82
 _LATENCIES = ("latency", "latency_avg", "latency_p90", "latency_p99", "encoder_latency")
 
 
@@ -98,6 +99,7 @@ def ask_net(row: Row) -> Ask:
     clock = _clock(row, device, engine)
     base = Ask(device, engine, software, threads=threads, clock=clock, model=model.name)
     format = _format(row, device, engine)
+    base = replace(base, links_s=_streamed_s(row, device, model, format))
     gpus = (row.number("threads_or_gpus") or 1.0) if device.kind == "gpu_discrete" else 1.0
     return _read(row, base, model, format, gpus)
 
@@ -145,7 +147,21 @@ def _engine(row: Row, device: Device) -> str:
     wanted = "cpu" if "this row ran on the CPU" in notes else placed[2] if placed else None
     if placed and placed[1] != placed[3] and wanted != device.main_engine.kind:
         raise Unpredictable("the layers were divided between engines, which the row does not list")
+    if wanted == "cpu" and "cpu" not in device.engines:
+        raise Unpredictable("the work ran on the CPU of a host that is not stated")
     return wanted if wanted in device.engines else device.main_engine.name
+
+
+def _streamed_s(row: Row, device: Device, model: Model, format: Format) -> float:
+    """Seconds in which a scratchpad accelerator's host sends the image, and the parameters that its memory does not hold.
+
+    Rates of the host: 320 MB/s over USB 3 (Coral's documents: 300-350), 35 MB/s over USB 2, 400 MB/s over one lane of PCIe 2.
+    """
+    if device.main_pool.name != "sram" or device.main_engine.kind != "npu":
+        return 0.0
+    rate = 3.5e7 if "rpi3" in row.text("device_id") else 4.0e8 if "devboard" in device.name else 3.2e8
+    held = device.main_pool.capacity * _PARAMETER_SHARE
+    return (model.input_bytes + max(0.0, model.weight_bytes(format) - held)) / rate
 
 
 def _clock(row: Row, device: Device, engine: str) -> float:
