@@ -15,6 +15,7 @@ from edgewright.experiments.cli_compare import compare
 from edgewright.experiments.cli_explain import explain
 from edgewright.experiments.cli_run import check, report, run
 from edgewright.experiments.cli_sweep import sweep
+from edgewright.experiments.cli_validate import validate
 
 __all__ = ["BadInput", "Edgewright", "main"]
 
@@ -52,5 +53,5 @@ def main() -> None:
     """
 
 
-for command in (run, sweep, compare, check, explain, report, devices, policies, schema):
+for command in (run, sweep, compare, check, explain, report, validate, devices, policies, schema):
     main.add_command(command)

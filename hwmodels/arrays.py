@@ -24,13 +24,13 @@ def greatest(first: Quantity, second: Quantity) -> Quantity:
     return np.maximum(first, second)
 
 
-def joined(first: Quantity, second: Quantity, exponent: float) -> Quantity:
-    """The norm of two non-negative quantities with an exponent of at least 1, elementwise: their sum at 1, the larger at infinity."""
+def joined(first: Quantity, second: Quantity, serial: float) -> Quantity:
+    """The norm of two non-negative quantities with exponent 1 / `serial`, elementwise: the larger at 0, their sum at 1."""
     larger = greatest(first, second)
-    if exponent == float("inf"):
+    if serial == 0.0:
         return larger
     ratio = least(first, second) / choose(larger > 0.0, larger, 1.0)
-    return larger * (1.0 + ratio**exponent) ** (1.0 / exponent)
+    return larger * (1.0 + ratio ** (1.0 / serial)) ** serial
 
 
 def least(first: Quantity, second: Quantity) -> Quantity:

@@ -7,7 +7,7 @@ Each `Term` of a work is priced by itself and the prices add:
             + max(flops / (peak * e_c), bus bytes / (bandwidth * e_m), all bytes / cache bandwidth)
 
 `e_c`, `e_m` and the ramp belong to the kernel class (`Efficiency`): a small launch is slow because the ramp dominates it. Where a
-measured `overlap` is finite, arithmetic and memory are joined by a norm of that exponent instead of the maximum.
+measured `serial` is above 0, a norm of arithmetic and memory stands for the maximum.
 
 Which bytes cross the bus: weights and KV cache always do (a step reads each once, and what lies between two reads exceeds any cache
 of an edge device); the activations of a launch do unless they fit in the last-level cache together. All bytes cross the cache, which
@@ -167,7 +167,7 @@ def _term(term: Term, engine: Engine, bandwidth: float, clock: float, scale: flo
     memory = streamed / (bandwidth * efficiency.memory)
     cache = total / (engine.cache_bandwidth * clock) if engine.cache_bandwidth else 0.0
     return (
-        greatest(joined(compute, memory, efficiency.overlap), cache),
+        greatest(joined(compute, memory, efficiency.serial), cache),
         term.launches * _overhead(engine, efficiency.ramp, clock),
         compute,
         memory,

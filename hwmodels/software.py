@@ -7,8 +7,8 @@ efficiencies, the launch overhead and the arithmetic of a family of software (`l
 
     log efficiency = family's figure for the kernel class and format  +  effect of the architecture  +  of the device  +  of the pair
 
-A device that was never measured has its datasheet, its family's figures and its architecture's effect; one of an architecture that was never
-measured, the first two. Software that is not known is `other`, the pool of all software on that class of engine.
+A device that was never measured has its datasheet, its family's figures and its architecture's effect; one of an architecture that was
+never measured, the first two. Software that is not known is `other`, the pool of all software on that class of engine.
 
 How accurate is this? `experiments/validation/README.md` has the errors, with and without the device or the model at hand.
 """
@@ -31,6 +31,7 @@ __all__ = [
     "OTHER",
     "Effect",
     "Figures",
+    "Power",
     "Software",
     "architecture_of",
     "arithmetic",
@@ -38,6 +39,9 @@ __all__ = [
     "core_share",
     "engine_class",
     "figures_of",
+    "measured_name",
+    "power_class",
+    "power_of",
     "software",
     "software_names",
     "tuned",
@@ -71,7 +75,7 @@ class Figures:
         step_s: seconds of the host per step (a decode step, a batch) that nothing hides.
         sync_s: seconds per synchronisation of several devices, besides the links'.
         core: fraction of the bus that one core of a CPU can draw.
-        overlap: exponent of the roofs (`Efficiency.overlap`).
+        overlap: exponent of the roofs, the inverse of `Efficiency.serial`.
         spread: 5 % and 95 % quantiles of log(measured / predicted) on devices that the fit has seen; `spread_unseen` on those it has not.
         rows: measurements behind the figures.
     """
@@ -85,6 +89,25 @@ class Figures:
     overlap: float = inf
     spread: tuple[float, float] = (-0.7, 0.7)
     spread_unseen: tuple[float, float] = (-0.7, 0.7)
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """How the power of a class of devices differs from what `hwmodels.energy` derives of their limits.
+
+    Attributes:
+        static, compute, memory: factors on the static power of the engine, and on the energy of arithmetic and caches, and of memory.
+        rail: fraction of the module's idle power that flows over the engine's own rail.
+        spread: 5 % and 95 % quantiles of log(measured / predicted energy).
+        rows: measurements behind the factors.
+    """
+
+    static: float = 1.0
+    compute: float = 1.0
+    memory: float = 1.0
+    rail: float = 0.0
+    spread: tuple[float, float] = (-0.5, 0.5)
     rows: int = 0
 
 
@@ -122,6 +145,11 @@ def architecture_of(device: Device, engine: str) -> str:
     return next((name for pattern, name in table.items() if re.search(pattern, device.name)), "")
 
 
+def measured_name(device: Device) -> str:
+    """The name under which measurements of a device are kept: without the engine that a companion's name ends with."""
+    return re.sub(r"_(cpu|npu|gpu\d*)$", "", device.name)
+
+
 def software_names(engine: str) -> tuple[str, ...]:
     """The families known on a class of engines, sorted."""
     return tuple(sorted(name for name, classes in _document("software")["software"].items() if engine in classes))
@@ -146,6 +174,19 @@ def software(device: Device, engine: str, family: str, threads: float | None = N
     return Software(made, figures.step_s * scale, figures.sync_s * scale, exp(low), exp(high), seen, figures)
 
 
+def power_class(device: Device, engine: str) -> str:
+    """The class of devices whose power is comparable: the kind of the device and of the engine that works."""
+    return f"{device.kind}/{device.engines[engine].kind}"
+
+
+def power_of(device: Device, engine: str) -> Power:
+    """The factors of a device's class; those of `hwmodels.energy` as they are where nothing was measured."""
+    entry: dict[str, Any] = dict(_document("software").get("power", {}).get(power_class(device, engine), {}))
+    if "spread" in entry:
+        entry["spread"] = (float(entry["spread"][0]), float(entry["spread"][1]))
+    return Power(**entry)
+
+
 def figures_of(device: Device, engine: str, family: str) -> tuple[Figures, Effect, bool]:
     """The figures of a family on a class of engines, the effect of the device at hand, and whether the device was measured with it."""
     where, data = engine_class(device, engine), _document("software")
@@ -153,10 +194,10 @@ def figures_of(device: Device, engine: str, family: str) -> tuple[Figures, Effec
     name = family if where in known else OTHER
     figures = _figures(name, where)
     effects = data["effects"]
-    pair = f"{name}/{where}/{device.name}"
+    pair = f"{name}/{where}/{measured_name(device)}"
     parts = (
         effects["architectures"].get(f"{where}/{architecture_of(device, engine)}"),
-        effects["devices"].get(f"{where}/{device.name}"),
+        effects["devices"].get(f"{where}/{measured_name(device)}"),
         effects["pairs"].get(pair),
     )
     total = Effect()
@@ -231,7 +272,7 @@ def _efficiencies(unit: Engine, figures: Figures, shift: Effect, bus: float, whe
         for key, rate in (compute | {kernel: _middle(compute)}).items():
             fast = min(_MOST_COMPUTE, rate * exp(-shift.compute))
             wide = min(_MOST_MEMORY, memory.get(key, _middle(memory)) * exp(-shift.memory)) * bus
-            found[key] = Efficiency(fast, wide, 0.0, figures.overlap)
+            found[key] = Efficiency(fast, wide, 0.0, 1.0 / figures.overlap)
     return found
 
 
@@ -263,5 +304,3 @@ def _document(name: str) -> Any:
 
     text = files("edgewright.hwmodels.catalog").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf
 from typing import Literal
 
 __all__ = ["Bus", "Device", "Efficiency", "Engine", "Link", "Pool", "Provenance", "Storage", "UnknownFigure", "provenance_of", "stated"]
@@ -36,19 +35,19 @@ class Efficiency:
     """How much of a roof one kernel class reaches, in latency-plus-rate form, so that prices stay affine in work.
 
     A launch of `flops` and `bytes` takes `ramp + max(flops / (compute * peak), bytes / (memory * bandwidth))` seconds. Where arithmetic and
-    memory hide each other in part only, `(c^n + m^n)^(1/n)` stands for the maximum: n = 1 adds them, infinity hides the shorter.
+    memory hide each other in part only, `(c^n + m^n)^(1/n)` stands for the maximum, with n = 1 / serial.
 
     Attributes:
         compute: fraction of the engine's peak reached by large launches, in (0, 1].
         memory: fraction of the bus bandwidth reached by large launches, in (0, 1].
         ramp: seconds added per launch (filling pipelines, tails), besides the engine's launch overhead.
-        overlap: that exponent n, at least 1.
+        serial: how far arithmetic and memory wait for each other, from 0 (the shorter is hidden) to 1 (they add).
     """
 
     compute: float
     memory: float
     ramp: float = 0.0
-    overlap: float = inf
+    serial: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from edgewright.simulator.errors import spoken
 if TYPE_CHECKING:
     from edgewright.simulator.schema_cluster import DeviceGroup, LinkGroup, StorageTable
 
-__all__ = ["STORAGE_FIGURES", "device_names", "device_of", "link_of", "storage_of"]
+__all__ = ["STORAGE_FIGURES", "device_names", "device_of", "devices_of", "link_of", "storage_of"]
 
 STORAGE_FIGURES = ("read", "write", "random_read", "random_write", "latency", "write_latency", "queue_depth", "duplex", "capacity")
 """Keys of a storage in a scenario that are figures of `Storage` by the same name."""
@@ -26,7 +26,7 @@ def device_names(files: tuple[Path, ...] = ()) -> frozenset[str]:
     """Names of the catalogue's devices and companions, and of the devices in the files."""
     from edgewright.hwmodels import catalog
 
-    return frozenset((*catalog.devices(), *catalog.companions())).union(*(_file(path) for path in files))
+    return frozenset((*catalog.devices(), *catalog.companions())).union(*(devices_of(path) for path in files))
 
 
 def device_of(group: DeviceGroup, files: tuple[Path, ...] = ()) -> Device:
@@ -35,7 +35,7 @@ def device_of(group: DeviceGroup, files: tuple[Path, ...] = ()) -> Device:
 
     own: dict[str, Device] = {}
     for path in files:
-        own.update(_file(path))
+        own.update(devices_of(path))
     device = own[group.device] if group.device in own else catalog.device(group.device)
     return _with_power(_with_memory(device, group), group)
 
@@ -93,7 +93,7 @@ def _with_power(device: Device, group: DeviceGroup) -> Device:
     return replace(device, **figures, provenance=_marked(device.provenance, figures))
 
 
-def _file(path: Path) -> Mapping[str, Device]:
+def devices_of(path: Path) -> Mapping[str, Device]:
     """The devices of a file in the catalogue's form; raises `ScenarioError`."""
     from edgewright.hwmodels import catalog
     from edgewright.simulator.loader import read_document

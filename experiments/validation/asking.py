@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from edgewright.experiments.validation.rows import Row
 from edgewright.hwmodels import Device, Work, catalog
 from edgewright.hwmodels.catalog import UnknownEntry
+from edgewright.hwmodels.software import measured_name
 from edgewright.workloads import Format, format_named
 
 __all__ = ["Ask", "Reading", "Unpredictable", "ask", "cores_of", "device_of", "format_of", "known", "software_of", "table"]
@@ -43,7 +44,6 @@ class Ask:
         clock: fraction of the engine's highest clock.
         links_s: seconds on links, and `syncs` synchronisations, that nothing hides.
         scope: at which an energy is read.
-        helpers: names of further engines of the device that share the work in proportion to their speed.
         model: what was run, for the groups that leave a model out.
     """
 
@@ -59,7 +59,6 @@ class Ask:
     links_s: float = 0.0
     syncs: float = 0.0
     scope: Literal["rail", "module", "board", "plug"] = "module"
-    helpers: tuple[str, ...] = ()
     model: str = ""
 
 
@@ -77,10 +76,12 @@ def known(patterns: Mapping[str, Any], text: str) -> str | None:
 
 
 def device_of(row: Row) -> Device:
-    """The device of a row, by the catalogue's name or an alias; raises `Unpredictable`."""
+    """The device of a row, by the name of a profile or of the catalogue, or an alias; raises `Unpredictable`."""
     name = row.text("device_id")
     if not name:
         raise Unpredictable("no device is named")
+    if name in row.profiles:
+        return row.profiles[name]
     try:
         return catalog.device(table("names")["devices"].get(name, name))
     except UnknownEntry:
@@ -108,7 +109,8 @@ def format_of(row: Row, fallback: str | None = None) -> Format:
 
 def cores_of(device: Device, engine: str) -> float | None:
     """Cores of a CPU, counted as so many of its fastest; None if nobody says."""
-    found = table("names")["cores"].get(device.name)
+    cores = table("names")["cores"]
+    found = cores.get(device.name) or cores.get(f"{measured_name(device)}_cpu")
     return float(found) if found and device.engines[engine].kind in ("cpu", "mcu") else None
 
 

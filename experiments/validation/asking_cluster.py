@@ -47,7 +47,9 @@ def ask_cluster(row: Row) -> Ask:
         return base
     if metric == "network_time_root" and count > 1:
         return replace(base, work=type(shared)(), steps=0.0, links_s=links, syncs=_messages(model, count))
-    raise Unpredictable("the time of the network on one machine is that of its own bookkeeping" if count == 1 else f"metric {metric!r} is not known")
+    raise Unpredictable(
+        "the time of the network on one machine is that of its own bookkeeping" if count == 1 else f"metric {metric!r} is not known"
+    )
 
 
 def traffic(model: Model, count: int, number: float, all_gather: bool) -> tuple[float, float]:

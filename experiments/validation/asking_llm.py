@@ -15,7 +15,7 @@ from typing import Any
 from edgewright.experiments.validation.asking import Ask, Unpredictable, device_of, format_of, known, software_of, table
 from edgewright.experiments.validation.rows import Row
 from edgewright.hwmodels import Work
-from edgewright.workloads import Format, Model, Step, from_config, zoo
+from edgewright.workloads import Attended, Format, Model, Step, format_named, from_config, zoo
 
 __all__ = ["ask_llm", "context_of", "decode_work", "decoder_of", "prefill_work", "sharded"]
 
@@ -72,10 +72,9 @@ def context_of(row: Row) -> tuple[float, float]:
 
 def decode_work(model: Model, format: Format, batch: float, context: float, shards: int = 1) -> Work:
     """One decode step of one of `shards` shards."""
-    from edgewright.workloads import Attended
-
     windows = {window: Attended(batch * min(context, float(window))) for window in model.windows}
-    step: Any = Step(decode=batch, emits=batch, full=Attended(batch * context), windowed=windows)  # type: ignore[arg-type]
+    rows: Any = batch  # a mean batch need not be whole
+    step = Step(decode=rows, emits=rows, full=Attended(batch * context), windowed=windows)
     return model.part(format, shards=shards)(step)
 
 
@@ -93,8 +92,6 @@ def prefill_work(model: Model, format: Format, tokens: float, batch: float, past
 def _times(step: Step, batch: float) -> Step:
     if batch == 1.0:
         return step
-    from edgewright.workloads import Attended
-
     full = Attended(*(each * batch for each in step.full))
     windowed = {window: Attended(*(each * batch for each in sums)) for window, sums in step.windowed.items()}
     return replace(step, prefill=int(step.prefill * batch), emits=int(step.emits * batch), full=full, windowed=windowed)
@@ -113,7 +110,7 @@ def ask_llm(row: Row) -> Ask:
     unit = device.main_engine
     software = software_of(row)
     if software == "llama.cpp" and format.name == "w4a16":
-        format = replace_format("q4_0")
+        format = format_named("q4_0")
     shards = 1 if unit.kind == "cpu" else sharded(row)
     batch = row.number("batch") or 1.0
     threads = row.number("threads_or_gpus") if unit.kind == "cpu" else None
@@ -127,13 +124,6 @@ def ask_llm(row: Row) -> Ask:
     if phase in ("decode", "serving", "e2e"):
         return _decode(row, base, model, format, batch, shards)
     raise Unpredictable(f"phase {phase!r} with metric {metric!r} of a language model is not known")
-
-
-def replace_format(name: str) -> Format:
-    """A format by its name."""
-    from edgewright.workloads import format_named
-
-    return format_named(name)
 
 
 def _memory(row: Row, base: Ask, model: Model, format: Format) -> Ask:
@@ -155,7 +145,8 @@ def _prefill(row: Row, base: Ask, model: Model, format: Format, batch: float, sh
     chunk = _CHUNKS.get(base.software, 0.0)
     work = prefill_work(model, format, tokens, batch, past, chunk, shards)
     steps = -(-tokens // chunk) if chunk else 1.0
-    base = replace(base, work=work, steps=steps, **_links(base, model, format, tokens * batch, shards))
+    links, syncs = _links(base, model, format, tokens * batch, shards)
+    base = replace(base, work=work, steps=steps, links_s=links, syncs=syncs)
     metric = row.text("metric")
     if metric == "throughput":
         return replace(base, reading="rate", factor=tokens * batch)
@@ -167,7 +158,8 @@ def _prefill(row: Row, base: Ask, model: Model, format: Format, batch: float, sh
 def _decode(row: Row, base: Ask, model: Model, format: Format, batch: float, shards: int) -> Ask:
     first, last = context_of(row)
     work = decode_work(model, format, batch, (first + last) / 2.0, shards)
-    base = replace(base, work=work, **_links(base, model, format, batch, shards))
+    links, syncs = _links(base, model, format, batch, shards)
+    base = replace(base, work=work, links_s=links, syncs=syncs)
     metric = row.text("metric")
     if metric == "throughput" or metric == "output_throughput":
         return replace(base, reading="rate", factor=batch)
@@ -199,20 +191,19 @@ def _mean_power(row: Row, base: Ask, model: Model, format: Format, batch: float,
     count = float(output[1]) - 1.0
     decode = decode_work(model, format, batch, prompt + count / 2.0, shards)
     work = prefill_work(model, format, prompt, batch, shards=shards) + count * decode
-    links = _links(base, model, format, prompt * batch, shards)
-    each = _links(base, model, format, batch, shards)
-    both = {key: links[key] + count * each[key] for key in links}
-    return replace(base, work=work, steps=1.0 + count, reading="fraction", **both)
+    first, each = (_links(base, model, format, rows, shards) for rows in (prompt * batch, batch))
+    links, syncs = first[0] + count * each[0], first[1] + count * each[1]
+    return replace(base, work=work, steps=1.0 + count, reading="fraction", links_s=links, syncs=syncs)
 
 
-def _links(base: Ask, model: Model, format: Format, rows: float, shards: int) -> dict[str, float]:
+def _links(base: Ask, model: Model, format: Format, rows: float, shards: int) -> tuple[float, float]:
     """Seconds of two ring all-reduces per layer over the links of the GPUs, and their number."""
     if shards < 2:
-        return {"links_s": 0.0, "syncs": 0.0}
+        return 0.0, 0.0
     rate = 2.5e11 if "sxm" in base.device.name or base.device.name in ("b200", "h200") else 2.0e10
     reduced = sum(1 for block in model.blocks if block.reduces)
     nbytes = rows * model.hidden * format.activation_bytes
-    return {"links_s": reduced * 2.0 * (shards - 1) / shards * nbytes / rate, "syncs": float(reduced)}
+    return reduced * 2.0 * (shards - 1) / shards * nbytes / rate, float(reduced)
 
 
 def _per_second(row: Row) -> float:

@@ -110,10 +110,9 @@ def _read(row: Row, base: Ask, model: Model, format: Format, gpus: float) -> Ask
         raise Unpredictable("buffers and code of a firmware are not modelled")
     if row.text("batch") == "offline" or metric == "throughput_server":
         batch = _offline_batch(model)
-        helpers = tuple(name for name, each in base.device.engines.items() if each.kind == "dla" and "GPU+" in scenario)
+        share = (_SERVER if metric == "throughput_server" else 1.0) * (_with_dla(base.device) if "GPU+" in scenario else 1.0)
         work = model.infer(batch, format=format)
-        share = _SERVER if metric == "throughput_server" else 1.0
-        return replace(base, work=work, reading="rate", factor=batch * gpus * share, helpers=helpers)
+        return replace(base, work=work, reading="rate", factor=batch * gpus * share)
     batch_ = row.number("batch")
     if batch_ is None:
         raise Unpredictable(f"batch {row.text('batch')!r} is not known")
@@ -134,6 +133,12 @@ def _read(row: Row, base: Ask, model: Model, format: Format, gpus: float) -> Ask
     raise Unpredictable(f"metric {metric!r} of a network is not known")
 
 
+def _with_dla(device: Device) -> float:
+    """How much faster the DLAs make a GPU that leaves them their share, by their int8 peaks, of which both reach as much."""
+    peaks = {kind: sum(each.peaks.get("int8", 0.0) for each in device.engines.values() if each.kind == kind) for kind in ("gpu", "dla")}
+    return 1.0 + peaks["dla"] / peaks["gpu"] if peaks["gpu"] else 1.0
+
+
 def _offline_batch(model: Model) -> int:
     """256 samples, fewer of large ones: a batch of up to 2 TFLOP."""
     one = float(sum(model.infer(1).flops.values()))
@@ -149,7 +154,7 @@ def _engine(row: Row, device: Device) -> str:
         raise Unpredictable("the layers were divided between engines, which the row does not list")
     if wanted == "cpu" and "cpu" not in device.engines:
         raise Unpredictable("the work ran on the CPU of a host that is not stated")
-    return wanted if wanted in device.engines else device.main_engine.name
+    return wanted if wanted is not None and wanted in device.engines else device.main_engine.name
 
 
 def _streamed_s(row: Row, device: Device, model: Model, format: Format) -> float:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from edgewright.experiments.validation.asking import Ask, Unpredictable, cores_of, device_of, format_of, known, software_of, table
 from edgewright.experiments.validation.rows import Row
 from edgewright.hwmodels import Term, Work
-from edgewright.workloads import Format, Step, format_named
+from edgewright.workloads import Attended, Format, Step, format_named
 from edgewright.workloads.model_operators import Elementwise, Linear, Operator
 from edgewright.workloads.transformer import CausalAttention
 from edgewright.workloads.vision_transformer import BidirectionalAttention
@@ -139,9 +139,7 @@ def ask_seq2seq(row: Row) -> Ask:
     return replace(base, work=float(tokens) * step, steps=float(tokens))
 
 
-def encoder_work(
-    layers: int, hidden: int, heads: int, ffn: int, tokens: int, batch: int, format: Format, inner: int | None = None
-) -> Work:
+def encoder_work(layers: int, hidden: int, heads: int, ffn: int, tokens: int, batch: int, format: Format, inner: int | None = None) -> Work:
     """Bidirectional layers over `batch` sequences; `inner` is the width of queries, keys and values (None: `hidden`)."""
     width = inner or hidden
     operators: tuple[Operator, ...] = (
@@ -173,11 +171,11 @@ def decoder_work(
         Linear("down", ffn, hidden),
     )
     step = Step.of(decode=[past] * batch)
-    step = replace(step, windowed={memory: replace_context(step, memory, batch)})
+    step = replace(step, windowed={memory: _over_memory(step, memory, batch)})
     return _layers(operators, layers, step, format) + _of(Linear("head", hidden, vocab), step, format)
 
 
-def replace_context(step: Step, memory: int, batch: int) -> object:
+def _over_memory(step: Step, memory: int, batch: int) -> Attended:
     """The attention sums of `batch` rows over `memory` positions."""
     return step.full._replace(context=float(memory * batch))
 

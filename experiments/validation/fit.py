@@ -1,265 +1,159 @@
-"""What software gets out of hardware, learned from measurements: `python -m edgewright.experiments.validation.fit FILE.csv...`.
+"""Learn from measurements what software gets out of hardware: `python -m edgewright.experiments.validation.fit FILE.csv...`.
 
-The estimator is hierarchical. Every family of software on a class of engines has figures (`hwmodels.software.Figures`); architectures,
-devices, and pairs of family and device have effects on them. Figures start from the assumed efficiencies of `hwmodels.efficiency` and are
-drawn to them; effects are drawn to zero, the more the finer they are, so that what many families say of a device becomes the device's, and
-what one says stays with the pair. Nothing is fitted per row, model or source.
-
-    minimise   sum over rows of rho((log predicted - log measured) / 0.1)  +  sum of (deviation / plausible width)^2
-
-with rho the soft-L1 loss, one family after the other, and effects of architectures and devices set between rounds to their shrunken means
-(backfitting; Gelman and Hill, Data Analysis Using Regression and Multilevel Models, 2007, ch. 12).
-
-How wrong it can be: effects are shared out by order of rounds, not jointly; the intervals are quantiles of the residuals, for devices not
-seen of the residuals with each device left out of the fit.
+Writes `hwmodels/catalog/software.yaml` (figures, effects, power, intervals) and the table of README.md beside this file: every group's
+error as fitted, with each device left out, and with each model left out. See `tuner.py` for the estimator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 
-from edgewright.experiments.validation.asking import Ask
-from edgewright.experiments.validation.flat import COMMON, Flat, family_of
-from edgewright.hwmodels.software import OTHER, architecture_of
+from edgewright.experiments.validation.asking import Unpredictable, ask
+from edgewright.experiments.validation.rows import Row, read_rows
+from edgewright.experiments.validation.tuner import Case, Tuner, pooled, timed
+from edgewright.hwmodels.software import OTHER, measured_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Case", "FamilyFit", "Tuner", "timed"]
+    from edgewright.experiments.validation.power_fit import PowerCase
 
-_SCALE = 0.1
-_PAIR_WIDTH = np.array([0.15, 0.15, 0.3])
-_DEVICE_WIDTH = np.array([0.25, 0.15, 0.35])
-_ARCHITECTURE_WIDTH = np.array([0.35, 0.2, 0.4])
-_ROUNDS = 3
+__all__ = ["TABLE", "cases_of", "grouped", "learn", "left_out", "main", "power_cases", "spreads"]
 
+TABLE = Path(__file__).parents[2] / "hwmodels" / "catalog" / "software.yaml"
+"""Where what was learned lies."""
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A question, and the logarithm of the seconds that were measured for it; `group` and `line` say where."""
-
-    ask: Ask
-    log_seconds: float
-    group: tuple[str, str, str] = ("", "", "")
+_FOLDS = 12
+_FEW = 20
+_HEADER = """\
+# What families of software get out of classes of engines, learned from published measurements (provenance: measured) by
+# `python -m edgewright.experiments.validation.fit`. Written by that command; see hwmodels/software.py for the meaning of each figure.
+"""
 
 
-@dataclass(slots=True)
-class FamilyFit:
-    """The cases of one family on one class of engines, and what was learned from them.
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--check-only", is_flag=True, help="Write nothing.")
+def main(files: tuple[Path, ...], check_only: bool) -> None:
+    """Learn the figures of software from FILES of measurements, and write them and their errors."""
+    rows = [row for path in files for row in read_rows(path)]
+    tuner = learn(rows)
+    devices, models = left_out(tuner)
+    if not check_only:
+        _write(tuner.document(spreads(tuner, devices)))
+    from edgewright.experiments.validation.power_fit import fit_power
+    from edgewright.experiments.validation.readme import write_readme
+    from edgewright.hwmodels import software
 
-    Attributes:
-        logs: logarithms of the figures, in the order of `Flat.start`.
-        pairs: effects of the pairs with each device of `flat.devices`.
-        weights: of the cases: zero leaves one out.
-    """
-
-    name: str
-    where: str
-    cases: tuple[Case, ...]
-    flat: Flat
-    weights: NDArray[np.float64]
-    logs: NDArray[np.float64] = field(init=False)
-    pairs: NDArray[np.float64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.logs = self.flat.start.copy()
-        self.pairs = np.zeros((len(self.flat.devices), 3))
-
-    def residuals(self, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
-        """log predicted - log measured of every case, given the effects of devices and architectures."""
-        measured = np.array([each.log_seconds for each in self.cases])
-        found: NDArray[np.float64] = np.log(self.flat.seconds(self.logs, offsets + self.pairs)) - measured
-        return found
-
-    def fit(self, offsets: NDArray[np.float64]) -> None:
-        """Learn the figures and the effects of the pairs, given those of devices and architectures."""
-        from scipy.optimize import least_squares
-
-        flat, count = self.flat, len(self.flat.start)
-        measured = np.array([each.log_seconds for each in self.cases])
-        kept = np.flatnonzero(self.weights)
-
-        def loss(moves: NDArray[np.float64]) -> NDArray[np.float64]:
-            pairs = moves[count:].reshape(-1, 3) * _PAIR_WIDTH
-            miss = (np.log(flat.seconds(flat.start + moves[:count] * flat.width, offsets + pairs)) - measured)[kept] / _SCALE
-            soft = np.sign(miss) * np.sqrt(2.0 * (np.sqrt(1.0 + miss * miss) - 1.0)) * np.sqrt(self.weights[kept])
-            return np.concatenate([soft, moves])
-
-        begin = np.concatenate([(self.logs - flat.start) / flat.width, (self.pairs / _PAIR_WIDTH).ravel()])
-        found = least_squares(loss, begin, max_nfev=30).x
-        self.logs = flat.start + found[:count] * flat.width
-        self.pairs = found[count:].reshape(-1, 3) * _PAIR_WIDTH
+    software._document.cache_clear()
+    software._figures.cache_clear()
+    if not check_only:
+        _write(tuner.document(spreads(tuner, devices)) | {"power": fit_power(power_cases(rows))})
+        software._document.cache_clear()
+        software._figures.cache_clear()
+        write_readme(rows, grouped(tuner, devices), models)
+        click.echo(f"wrote {TABLE.name} and README.md", err=True)
 
 
-class Tuner:
-    """The estimator: `fit(cases)`, then `figures_` and `effects_`, or `residuals()`.
-
-    Fitted, it holds `families_` (by family and class), `devices_` and `architectures_` (effects by class and name).
-    """
-
-    def fit(self, cases: Iterable[Case], left_out: Mapping[str, object] | None = None) -> Tuner:
-        """Learn from cases, all but those whose device (`device`) or model (`model`) is `left_out`; returns itself."""
-        self._gather(tuple(cases), left_out or {})
-        self.devices_: dict[str, NDArray[np.float64]] = {}
-        self.architectures_: dict[str, NDArray[np.float64]] = {}
-        for _ in range(_ROUNDS):
-            for each in self.families_.values():
-                each.fit(self.offsets(each))
-            self._share()
-        return self
-
-    def without(self, device: str | None = None, model: str | None = None) -> dict[tuple[str, str], NDArray[np.float64]]:
-        """Residuals of the cases of a device or a model, predicted without them.
-
-        Families that have such cases are fitted again; those of the others stay, and so do the effects, but the device's own, which are
-        forgotten, and its architecture's, which are averaged without it.
-        """
-        kept = (self.devices_, self.architectures_)
-        found: dict[tuple[str, str], NDArray[np.float64]] = {}
-        if device is not None:
-            self._forget(device)
-        for key, each in self.families_.items():
-            out = np.array([case.ask.device.name == device or (model is not None and case.ask.model == model) for case in each.cases])
-            if not out.any() or (out.all() and model is None and len(each.flat.devices) == 1):
-                continue
-            again = FamilyFit(each.name, each.where, each.cases, each.flat, np.where(out, 0.0, each.weights))
-            again.logs = each.logs.copy()
-            again.fit(self.offsets(again))
-            found[key] = np.where(out, again.residuals(self.offsets(again)), np.nan)
-        self.devices_, self.architectures_ = kept
-        return found
-
-    def offsets(self, family: FamilyFit) -> NDArray[np.float64]:
-        """The effects of architecture and device on every device of a family, without the pairs'."""
-        names = self._names(family)
-        nothing = np.zeros(3)
-        return np.array(
-            [self.devices_.get(device, nothing) + self.architectures_.get(architecture, nothing) for device, architecture in names]
-        )
-
-    def _gather(self, cases: Sequence[Case], left_out: Mapping[str, object]) -> None:
-        groups: dict[tuple[str, str], list[Case]] = {}
-        for case in cases:
-            if case.ask.device.name != left_out.get("device") and case.ask.model != left_out.get("model"):
-                groups.setdefault(family_of(case.ask), []).append(case)
-        self.families_ = {
-            key: FamilyFit(*key, tuple(group), Flat([case.ask for case in group]), np.ones(len(group))) for key, group in groups.items()
-        }
-        self._architecture = {
-            (key[1], case.ask.device.name): architecture_of(case.ask.device, case.ask.engine)
-            for key, group in groups.items()
-            for case in group
-        }
-
-    def _names(self, family: FamilyFit) -> list[tuple[str, str]]:
-        where = family.where
-        return [(f"{where}/{name}", f"{where}/{self._architecture[where, name]}") for name in family.flat.devices]
-
-    def _share(self) -> None:
-        """Set the effects of devices and architectures to shrunken means of what the families say."""
-        said: dict[str, list[NDArray[np.float64]]] = {}
-        of: dict[str, str] = {}
-        for each in self.families_.values():
-            totals = self.offsets(each) + each.pairs
-            for (device, architecture), total in zip(self._names(each), totals, strict=True):
-                said.setdefault(device, []).append(total)
-                of[device] = architecture
-        means = {device: np.mean(totals, axis=0) * _kept(len(totals), _DEVICE_WIDTH, _PAIR_WIDTH) for device, totals in said.items()}
-        self.architectures_ = _by_architecture(means, of)
-        self.devices_ = {device: mean - self.architectures_.get(of[device], np.zeros(3)) for device, mean in means.items()}
-
-    def _forget(self, device: str) -> None:
-        places = {f"{each.where}/{device}" for each in self.families_.values() if device in each.flat.devices}
-        names = {where: name for each in self.families_.values() for where, name in self._names(each)}
-        nothing = np.zeros(3)
-        means = {
-            name: effect + self.architectures_.get(names[name], nothing) for name, effect in self.devices_.items() if name not in places
-        }
-        self.architectures_ = _by_architecture(means, names)
-        self.devices_ = {name: mean - self.architectures_.get(names[name], nothing) for name, mean in means.items()}
-
-    # -- what was learned ----------------------------------------------------------------------------------------------------------
-
-    def document(self, spreads: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[str, Any]:
-        """The content of `catalog/software.yaml`, with the spreads of each family's residuals."""
-        found: dict[str, dict[str, Any]] = {}
-        pairs: dict[str, list[float]] = {}
-        for (name, where), each in sorted(self.families_.items()):
-            found.setdefault(name, {})[where] = _entry(each) | dict(spreads.get((name, where), {}))
-            for device, effect in zip(each.flat.devices, each.pairs, strict=True):
-                pairs[f"{name}/{where}/{device}"] = _rounded(effect)
-        return {
-            "software": found,
-            "effects": {
-                "architectures": {name: _rounded(effect) for name, effect in sorted(self.architectures_.items())},
-                "devices": {name: _rounded(effect) for name, effect in sorted(self.devices_.items())},
-                "pairs": dict(sorted(pairs.items())),
-            },
-        }
-
-
-def _by_architecture(means: Mapping[str, NDArray[np.float64]], of: Mapping[str, str]) -> dict[str, NDArray[np.float64]]:
-    groups: dict[str, list[NDArray[np.float64]]] = {}
-    for device, mean in means.items():
-        groups.setdefault(of[device], []).append(mean)
-    return {
-        name: np.mean(group, axis=0) * _kept(len(group), _ARCHITECTURE_WIDTH, _DEVICE_WIDTH)
-        for name, group in groups.items()
-        if not name.endswith("/")
-    }
-
-
-def _kept(count: int, between: NDArray[np.float64], within: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of a mean of `count` that shrinkage leaves."""
-    return count / (count + (within / between) ** 2)
-
-
-def _entry(family: FamilyFit) -> dict[str, Any]:
-    values = np.exp(family.logs)
-    common = dict(zip(COMMON, values[:5], strict=True))
-    count = len(family.flat.keys)
-    compute = np.minimum(values[5 : 5 + count], 2.0)
-    memory = np.minimum(values[5 + count :], 1.0)
-    return {
-        "rows": len(family.cases),
-        "launch": _four(common["launch"]),
-        "step_s": _four(common["step_s"]),
-        "sync_s": _four(common["sync_s"]),
-        "core": _four(min(common["core"], 0.95)),
-        "overlap": _four(max(common["overlap"], 1.0)),
-        "compute": {key: _four(value) for key, value in zip(family.flat.keys, compute, strict=True)},
-        "memory": {key: _four(value) for key, value in zip(family.flat.keys, memory, strict=True)},
-    }
-
-
-def _four(value: float) -> float:
-    return float(f"{value:.4g}")
-
-
-def _rounded(effect: NDArray[np.float64]) -> list[float]:
-    return [round(float(each), 4) for each in effect]
-
-
-def timed(ask: Ask, value: float) -> float | None:
-    """The logarithm of the seconds behind a measured value; None where the question is not about time."""
-    if ask.reading == "seconds":
-        return float(np.log(value / ask.factor))
-    return float(np.log(ask.factor / value)) if ask.reading == "rate" else None
-
-
-def pooled(cases: Sequence[Case]) -> list[Case]:
-    """The cases again as those of `other` software, each family thinned to at most 150 so that none decides alone."""
-    from dataclasses import replace
-
-    groups: dict[tuple[str, str], list[Case]] = {}
-    for case in cases:
-        groups.setdefault(family_of(case.ask), []).append(case)
-    found: list[Case] = []
-    for group in groups.values():
-        stride = -(-len(group) // 150)
-        found += [Case(replace(case.ask, software=OTHER), case.log_seconds, case.group) for case in group[::stride]]
+def cases_of(rows: Sequence[Row]) -> list[Case]:
+    """The rows that ask for a time and can be asked, as cases."""
+    found = []
+    for row in rows:
+        try:
+            question = ask(row)
+        except Unpredictable:
+            continue
+        seconds = timed(question, row.value)
+        if seconds is not None:
+            found.append(Case(question, seconds, row.group))
     return found
+
+
+def power_cases(rows: Sequence[Row]) -> list[PowerCase]:
+    """The rows that ask for energy or power, as cases."""
+    from edgewright.experiments.validation.power_fit import power_case
+
+    found = []
+    for row in rows:
+        try:
+            case = power_case(ask(row), row.value, row.number("power_W"))
+        except Unpredictable:
+            continue
+        found += [case] if case else []
+    return found
+
+
+def learn(rows: Sequence[Row]) -> Tuner:
+    """The estimator, fitted to rows; the pool of all software is a family of its own."""
+    cases = cases_of(rows)
+    return Tuner().fit([*cases, *pooled(cases)])
+
+
+Left = dict[tuple[str, str, str], list[float]]
+"""Residuals by group."""
+
+
+def left_out(tuner: Tuner) -> tuple[dict[tuple[str, str], NDArray[np.float64]], Left]:
+    """Residuals with each device left out, by family, and with models left out in folds, by group."""
+    cases = [case for each in tuner.families_.values() for case in each.cases]
+    devices: dict[tuple[str, str], NDArray[np.float64]] = {}
+    for device in sorted({measured_name(case.ask.device) for case in cases}):
+        for key, misses in tuner.without(device=device).items():
+            devices[key] = misses if key not in devices else np.where(np.isnan(misses), devices[key], misses)
+    models = sorted({case.ask.model for case in cases})
+    by_group: Left = {}
+    for fold in range(_FOLDS):
+        for key, misses in tuner.without(models=frozenset(models[fold::_FOLDS])).items():
+            _collect(by_group, tuner.families_[key].cases, misses, key)
+    return devices, by_group
+
+
+def grouped(tuner: Tuner, devices: Mapping[tuple[str, str], NDArray[np.float64]]) -> Left:
+    """Residuals of families, by group."""
+    found: Left = {}
+    for key, misses in devices.items():
+        _collect(found, tuner.families_[key].cases, misses, key)
+    return found
+
+
+def _collect(found: Left, cases: Sequence[Case], misses: NDArray[np.float64], key: tuple[str, str]) -> None:
+    if key[0] == OTHER:
+        return
+    for case, miss in zip(cases, misses, strict=True):
+        if not np.isnan(miss):
+            found.setdefault(case.group, []).append(float(miss))
+
+
+def spreads(tuner: Tuner, devices: Mapping[tuple[str, str], NDArray[np.float64]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The quantiles of log(measured / predicted) of every family: of few cases, together with those of its class of engines."""
+    seen = {key: -each.residuals(tuner.offsets(each)) for key, each in tuner.families_.items()}
+    unseen = {key: -misses[~np.isnan(misses)] for key, misses in devices.items()}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for key in tuner.families_:
+        found[key] = {"spread": _quantiles(seen, key), "spread_unseen": _quantiles(unseen, key)}
+    return found
+
+
+def _quantiles(residuals: Mapping[tuple[str, str], NDArray[np.float64]], key: tuple[str, str]) -> list[float]:
+    own = residuals.get(key, np.zeros(0))
+    if len(own) < _FEW:
+        own = np.concatenate([own, *(each for other, each in residuals.items() if other[1] == key[1])])
+    if not len(own):
+        own = np.concatenate(list(residuals.values()))
+    return [round(float(np.quantile(own, share)), 3) for share in (0.05, 0.95)]
+
+
+def _write(document: Mapping[str, Any]) -> None:
+    import yaml
+
+    text = yaml.safe_dump(dict(document), default_flow_style=None, width=140, sort_keys=False)
+    TABLE.write_text(_HEADER + text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """Questions as arrays: the price of hundreds of rows at once, for the fit.
 
-`Flat.seconds` is the formula of `hwmodels.roofline` for devices tuned by `hwmodels.software`, with the figures as variables; that both agree
-is tested.
+`Flat.seconds` is the formula of `hwmodels.roofline` for devices tuned by `hwmodels.software`, with the figures as variables; that both
+agree is tested.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from edgewright.experiments.validation.asking import Ask, cores_of
 from edgewright.hwmodels.efficiency import default_efficiency
 from edgewright.hwmodels.roofline import peak_of
-from edgewright.hwmodels.software import arithmetic, bus_share, core_share, engine_class
+from edgewright.hwmodels.software import arithmetic, bus_share, core_share, engine_class, measured_name
 from edgewright.hwmodels.work import Term
 
 if TYPE_CHECKING:
@@ -54,15 +54,17 @@ class Flat:
         devices: dict[str, int] = {}
         table: list[tuple[float, ...]] = []
         for index, ask in enumerate(asks):
-            device = devices.setdefault(ask.device.name, len(devices))
+            device = devices.setdefault(measured_name(ask.device), len(devices))
             table += [_term(term, ask, keys, index, device) for term in ask.work]
         self.count = len(asks)
         rows: NDArray[np.float64] = np.array(table, dtype=float).reshape(-1, 10)
-        self.row, self.key, self.device = (rows[:, column].astype(int) for column in range(3))
+        self.row: NDArray[np.int64] = rows[:, 0].astype(np.int64)
+        self.key: NDArray[np.int64] = rows[:, 1].astype(np.int64)
+        self.device: NDArray[np.int64] = rows[:, 2].astype(np.int64)
         self.compute, self.memory, self.cache, self.launch = (rows[:, column] for column in range(3, 7))
         self.threads, self.cores, self.bus = rows[:, 7], rows[:, 8], rows[:, 9]
         self.steps, self.links, self.syncs = (np.array([getattr(each, name) for each in asks]) for name in ("steps", "links_s", "syncs"))
-        self.owner = np.array([devices[each.device.name] for each in asks], dtype=int)
+        self.owner = np.array([devices[measured_name(each.device)] for each in asks], dtype=int)
         self.keys, self.devices = tuple(keys), tuple(devices)
         kind = asks[0].device.engines[asks[0].engine].kind
         usual = [default_efficiency(kind, key.split(".")[0]) for key in self.keys]
@@ -72,22 +74,65 @@ class Flat:
 
     def seconds(self, logs: NDArray[np.float64], effects: NDArray[np.float64]) -> NDArray[np.float64]:
         """Seconds of every question for logarithms of the figures, and an effect per device (compute, memory, overhead)."""
-        count = len(self.keys)
-        launch, step_s, sync_s, core, overlap = np.exp(logs[:5])
-        core, overlap = min(core, 0.95), max(overlap, 1.0)
+        launch, step_s, sync_s = np.exp(logs[:3])
+        slower = np.exp(effects[:, 2])
+        arithmetic_s, memory_s = self._roofs(logs, effects)
+        fluid = np.maximum(_norm(arithmetic_s, memory_s, _exponent(logs)), self.cache)
+        priced = fluid + self.launch * launch * slower[self.device]
+        host = (self.steps * step_s + self.syncs * sync_s) * slower[self.owner] + self.links
+        summed: NDArray[np.float64] = np.bincount(self.row, priced, self.count) + host
+        return summed
+
+    def slopes(self, logs: NDArray[np.float64], effects: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivatives of the seconds: a row per question, a column per figure, then three per device."""
+        keys, devices = len(self.keys), len(self.devices)
+        launch, step_s, sync_s = np.exp(logs[:3])
+        slower = np.exp(effects[:, 2])
+        arithmetic_s, memory_s = self._roofs(logs, effects)
+        joined = _norm(arithmetic_s, memory_s, _exponent(logs))
+        binds = (joined >= self.cache) / np.where(joined > 0.0, joined, 1.0) ** (_exponent(logs) - 1.0)
+        by_compute, by_memory = arithmetic_s ** _exponent(logs) * binds, memory_s ** _exponent(logs) * binds
+        by_launch = self.launch * launch * slower[self.device]
+        host, sync = self.steps * step_s * slower[self.owner], self.syncs * sync_s * slower[self.owner]
+        found = np.zeros((self.count, 5 + 2 * keys + 3 * devices))
+        found[:, 0] = np.bincount(self.row, by_launch, self.count)
+        found[:, 1], found[:, 2] = host, sync
+        for column in (3, 4):
+            moved = logs.copy()
+            moved[column] += 1e-4
+            found[:, column] = (self.seconds(moved, effects) - self.seconds(logs, effects)) / 1e-4
+        found[:, 5 : 5 + keys] = -self._summed(by_compute, self.key, keys)
+        found[:, 5 + keys : 5 + 2 * keys] = -self._summed(by_memory, self.key, keys)
+        last = found[:, 5 + 2 * keys :].reshape(self.count, devices, 3)
+        last[:, :, 0], last[:, :, 1] = self._summed(by_compute, self.device, devices), self._summed(by_memory, self.device, devices)
+        last[:, :, 2] = self._summed(by_launch, self.device, devices)
+        last[np.arange(self.count), self.owner, 2] += host + sync
+        return found
+
+    def _roofs(self, logs: NDArray[np.float64], effects: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Seconds of arithmetic and of memory of every term."""
+        count, core = len(self.keys), min(float(np.exp(logs[3])), 0.95)
         compute, memory = logs[5 : 5 + count], logs[5 + count :]
         fast = np.minimum(2.0, np.exp(compute[self.key] - effects[self.device, 0]))
         wide = np.minimum(1.0, np.exp(memory[self.key] - effects[self.device, 1])) * self.bus
         drawn = (1.0 - (1.0 - core) ** self.threads) / (1.0 - (1.0 - core) ** self.cores)
-        arithmetic_s, memory_s = self.compute / fast, self.memory / (wide * drawn)
-        larger, smaller = np.maximum(arithmetic_s, memory_s), np.minimum(arithmetic_s, memory_s)
-        ratio = smaller / np.where(larger > 0.0, larger, 1.0)
-        fluid = np.maximum(larger * (1.0 + ratio**overlap) ** (1.0 / overlap), self.cache)
-        slower = np.exp(effects[:, 2])
-        priced = fluid + self.launch * launch * slower[self.device]
-        host = self.steps * step_s * slower[self.owner] + self.links + self.syncs * sync_s * slower[self.owner]
-        summed: NDArray[np.float64] = np.bincount(self.row, priced, self.count) + host
-        return summed
+        return self.compute / fast, self.memory / (wide * drawn)
+
+    def _summed(self, values: NDArray[np.float64], column: NDArray[np.int64], columns: int) -> NDArray[np.float64]:
+        summed = np.bincount(self.row * columns + column, values, self.count * columns)
+        found: NDArray[np.float64] = np.reshape(summed, (self.count, columns))
+        return found
+
+
+def _exponent(logs: NDArray[np.float64]) -> float:
+    return max(float(np.exp(logs[4])), 1.0)
+
+
+def _norm(first: NDArray[np.float64], second: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+    larger, smaller = np.maximum(first, second), np.minimum(first, second)
+    ratio = smaller / np.where(larger > 0.0, larger, 1.0)
+    found: NDArray[np.float64] = larger * (1.0 + ratio**exponent) ** (1.0 / exponent)
+    return found
 
 
 def _term(term: Term, ask: Ask, keys: dict[str, int], index: int, device: int) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
+from edgewright.hwmodels import Device
 from edgewright.simulator.errors import ScenarioError
 
 __all__ = ["COLUMNS", "Row", "read_rows"]
@@ -49,13 +50,14 @@ class Row:
         line: its line there.
         value: what was measured, in `unit`.
         cells: all columns as they were written.
+        profiles: devices of the reader's own, by name, which stand before those of the catalogue.
     """
 
     file: str
     line: int
     value: float
     cells: Mapping[str, str] = field(repr=False)
-
+    profiles: Mapping[str, Device] = field(default_factory=dict, repr=False)
 
     def text(self, column: str) -> str:
         """A column, without blanks around it; empty if it is absent."""
@@ -77,8 +79,11 @@ class Row:
         return self.file, self.text("phase"), re.sub(r"_for_\d+_tokens", "_for_n_tokens", self.text("metric"))
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file, in order; raises `ScenarioError` that names file, line, column and value where it is not of this format."""
+def read_rows(path: Path, profiles: Mapping[str, Device] | None = None) -> Iterator[Row]:
+    """The rows of a file, in order, with the reader's own devices.
+
+    Raises `ScenarioError` that names file, line, column and value where it is not of this format.
+    """
     try:
         file = path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
@@ -88,9 +93,11 @@ def read_rows(path: Path) -> Iterator[Row]:
         try:
             _check_header(path, reader.fieldnames)
             for cells in reader:
-                yield _row(path, reader.line_num, cells)
+                yield _row(path, reader.line_num, cells, profiles or {})
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ScenarioError(str(path), "", f"is no CSV file in UTF-8 ({error})", "a CSV file of measurements", reader.line_num) from None
+            raise ScenarioError(
+                str(path), "", f"is no CSV file in UTF-8 ({error})", "a CSV file of measurements", reader.line_num
+            ) from None
 
 
 def _check_header(path: Path, found: object) -> None:
@@ -100,7 +107,7 @@ def _check_header(path: Path, found: object) -> None:
         raise ScenarioError(str(path), missing[0], "is no column of this file", f"a first line with the columns {', '.join(_REQUIRED)}", 1)
 
 
-def _row(path: Path, line: int, cells: Mapping[str | None, object]) -> Row:
+def _row(path: Path, line: int, cells: Mapping[str | None, object], profiles: Mapping[str, Device]) -> Row:
     if None in cells or None in cells.values():
         raise ScenarioError(str(path), "", "has more or fewer cells than the first line has", "as many cells as columns", line)
     texts = {str(name): str(cell) for name, cell in cells.items()}
@@ -109,5 +116,7 @@ def _row(path: Path, line: int, cells: Mapping[str | None, object]) -> Row:
     except ValueError:
         value = float("nan")
     if not isfinite(value):
-        raise ScenarioError(str(path), "value", f"{texts['value']!r} is no number", "what was measured, as a number in the row's unit", line)
-    return Row(path.stem, line, value, texts)
+        raise ScenarioError(
+            str(path), "value", f"{texts['value']!r} is no number", "what was measured, as a number in the row's unit", line
+        )
+    return Row(path.stem, line, value, texts, profiles)
