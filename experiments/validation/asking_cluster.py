@@ -18,7 +18,7 @@ from edgewright.hwmodels import Cluster, Connection, Device, catalog
 from edgewright.workloads import Model
 from edgewright.workloads.model_operators import Linear
 
-__all__ = ["ask_cluster", "traffic"]
+__all__ = ["ask_cluster", "link_seconds", "traffic"]
 
 _CONTEXT = 8.0
 _KB = 1024.0

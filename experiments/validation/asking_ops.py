@@ -13,7 +13,7 @@ from edgewright.workloads.model_operators import Elementwise, Linear, Operator
 from edgewright.workloads.transformer import CausalAttention
 from edgewright.workloads.vision_transformer import BidirectionalAttention
 
-__all__ = ["ask_bert", "ask_op", "ask_peak", "ask_seq2seq", "ask_whisper", "encoder_work"]
+__all__ = ["ask_bert", "ask_op", "ask_peak", "ask_seq2seq", "ask_whisper", "decoder_work", "encoder_work"]
 
 _MS = {"ms": 1e3, "us": 1e6, "s": 1.0}
 
