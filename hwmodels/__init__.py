@@ -8,7 +8,20 @@ May import: `kernels`.
 
 from edgewright.hwmodels.cluster import Attachment, Cluster, Connection, Hop, Unreachable
 from edgewright.hwmodels.demand import Demand
-from edgewright.hwmodels.energy import Draw, clock_floor, clock_for_watts, engine_static_W, peak_W
+from edgewright.hwmodels.energy import (
+    Draw,
+    bus_peak_W,
+    clock_floor,
+    clock_for_watts,
+    dynamic_scale,
+    engine_clock_for_watts,
+    engine_floor,
+    engine_peak_W,
+    engine_static_W,
+    largest_clock,
+    peak_W,
+    settable_clock,
+)
 from edgewright.hwmodels.rates import Rate, RateProfile
 from edgewright.hwmodels.roofline import Price, price
 from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Storage, UnknownFigure
@@ -38,9 +51,16 @@ __all__ = [
     "UnknownFigure",
     "Unreachable",
     "Work",
+    "bus_peak_W",
     "clock_floor",
     "clock_for_watts",
+    "dynamic_scale",
+    "engine_clock_for_watts",
+    "engine_floor",
+    "engine_peak_W",
     "engine_static_W",
+    "largest_clock",
     "peak_W",
     "price",
+    "settable_clock",
 ]

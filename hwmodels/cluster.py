@@ -65,6 +65,8 @@ class Cluster:
             self.device(attachment.device)
             if attachment.storage.engine is not None and attachment.name in self.devices[attachment.device].engines:
                 raise ValueError(f"storage {attachment.device}.{attachment.name} computes, and has the name of an engine there")
+        parts = [f"{name}.{part}" for name, each in self.devices.items() for part in (*each.engines, *each.buses)]
+        _check_unique("storage, engine or bus", [*parts, *(f"{each.device}.{each.name}" for each in self.attachments)])
         for card, host in self.hosts.items():
             self.device(card)
             self.device(host)
@@ -110,7 +112,7 @@ class Cluster:
         return f"{device}.{engine}"
 
     def engine_owner(self, engine: str) -> str:
-        """Whose energy an engine's is, by resource name: its device's, or that of the storage that it is inside of."""
+        """Inside of what an engine is, by resource name: its device, or the storage that computes."""
         return engine if self.engines[engine][0].kind == "csd" else engine.partition(".")[0]
 
     def storages_of(self, device: str) -> Mapping[str, Attachment]:
@@ -171,8 +173,12 @@ class Cluster:
         spec, unit = self.engines[resource]
         cost = price(work, spec, unit.name, clock)
         owner = self.engine_owner(resource)
-        usage = {f"{owner}.{unit.bus}": cost.bus_bytes} if positive(cost.bus_bytes) else {}
-        return Demand(cost.overhead_seconds, cost.fluid_seconds, usage, {owner: cost.total_joules}, engine=resource)
+        bus = f"{owner}.{unit.bus}"
+        usage = {bus: cost.bus_bytes} if positive(cost.bus_bytes) else {}
+        joules = {resource: cost.total_joules}
+        if owner == device:
+            joules = {resource: cost.compute_joules + cost.cache_joules, bus: cost.dram_joules}
+        return Demand(cost.overhead_seconds, cost.fluid_seconds, usage, joules, engine=resource)
 
     def transfer(self, src: str, dst: str, nbytes: Quantity) -> Demand:
         """Bytes from one node to another along `route`; nothing at all from a node to itself, or for zero bytes.

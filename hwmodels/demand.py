@@ -24,7 +24,7 @@ class Demand:
         seconds: the least time of the fluid phase, whatever the resources (an engine's own roofline); 0 if only resources bind.
         usage: amount moved over each resource during the fluid phase, in the unit of the resource's capacity per second
             (bytes for buses, links and storage channels; seconds of airtime for a shared medium).
-        joules: dynamic energy by the owner that dissipates it (name of a device, link or storage). Static and idle power are
+        joules: dynamic energy by the owner that dissipates it (an engine, a bus, a link or a storage). Static and idle power are
             not in it: power domains integrate those.
         traffic: bytes put on each link resource, for the accounts (also of messages too small to be flows).
         engine: the engine resource that the operation occupies, or None.

@@ -21,7 +21,7 @@ set by the supply and seldom reached are overestimated by up to 50 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -32,15 +32,21 @@ from edgewright.hwmodels.work import KERNELS
 __all__ = [
     "Draw",
     "Scope",
+    "bus_peak_W",
     "clock_floor",
     "clock_for_watts",
     "dynamic_scale",
+    "engine_clock_for_watts",
+    "engine_floor",
+    "engine_peak_W",
     "engine_static_W",
     "flop_joules",
     "idle_draw",
+    "largest_clock",
     "peak_W",
     "peak_draw",
     "reach",
+    "settable_clock",
     "settable_clocks",
     "voltage",
     "with_envelope",
@@ -170,16 +176,40 @@ def peak_W(device: Device, clock: float = 1.0) -> float:
     return peak_draw(device, clock).module
 
 
+def engine_peak_W(engine: Engine, clock: float = 1.0) -> float:
+    """The most that an engine can draw by itself, without its bus, at a fraction of its highest clock."""
+    terms = _terms_of(engine)
+    return (terms.static + terms.compute + terms.cache) * terms.factor(clock)
+
+
+def bus_peak_W(device: Device, bus: str) -> float:
+    """The most that a bus of a device draws, as full as its engines' kernels get it."""
+    engines = [each for each in device.engines.values() if each.bus == bus]
+    per_byte = _filled_bus((stated(each, "joules_per_byte", each.joules_per_byte), reach(each)[1]) for each in engines)
+    return device.buses[bus].bandwidth * per_byte if per_byte else 0.0  # an ideal bus may be infinite
+
+
+def engine_floor(engine: Engine) -> float:
+    """The lowest fraction of its highest clock that an engine can be set to."""
+    return min(1.0, min(engine.clocks, default=engine.clock_min) / engine.clock_max)
+
+
 def clock_floor(device: Device) -> float:
     """The lowest fraction of its highest clock that the device's first engine can be set to."""
-    engine = device.main_engine
-    return min(1.0, min(engine.clocks, default=engine.clock_min) / engine.clock_max)
+    return engine_floor(device.main_engine)
+
+
+def settable_clock(engine: Engine, clock: float) -> float:
+    """The highest fraction that an engine can be set to within `clock`; the lowest of all if there is none."""
+    if not engine.clocks:
+        return min(1.0, max(clock, engine_floor(engine)))
+    steps = _steps(engine)
+    return max((step for step in steps if step <= clock * (1.0 + 1e-9)), default=steps[0])
 
 
 def settable_clocks(device: Device) -> tuple[float, ...]:
     """The fractions that the first engine can be set to, ascending; empty if any between `clock_floor` and 1 can."""
-    engine = device.main_engine
-    return tuple(sorted({step / engine.clock_max for step in engine.clocks}))
+    return _steps(device.main_engine)
 
 
 def clock_for_watts(device: Device, watts: float) -> float:
@@ -188,20 +218,33 @@ def clock_for_watts(device: Device, watts: float) -> float:
     Monotone in `watts`. A budget below `peak_W(device, clock_floor(device))` cannot be kept by clocks alone: the floor is returned.
     """
     constant, terms = device.idle_W + _bus_W(device), _peak_terms(device)
+    return largest_clock(
+        device.main_engine,
+        lambda clock: constant + sum((each.static + each.compute + each.cache) * each.factor(clock) for each in terms) <= watts,
+    )
 
-    def fits(clock: float) -> bool:
-        return constant + sum((each.static + each.compute + each.cache) * each.factor(clock) for each in terms) <= watts
 
-    steps = settable_clocks(device)
+def engine_clock_for_watts(engine: Engine, watts: float) -> float:
+    """The largest settable clock of an engine, as a fraction, whose `engine_peak_W` is within `watts`; its lowest if there is none."""
+    return largest_clock(engine, lambda clock: engine_peak_W(engine, clock) <= watts)
+
+
+def largest_clock(engine: Engine, fits: Callable[[float], bool]) -> float:
+    """The largest settable clock that fits, where all below one that fits do, too; the lowest if none does."""
+    steps = _steps(engine)
     if steps:
         return max((step for step in steps if fits(step)), default=steps[0])
-    low, high = clock_floor(device), 1.0
+    low, high = engine_floor(engine), 1.0
     if fits(high):
         return high
     for _ in range(50):
         middle = (low + high) / 2.0
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
+
+
+def _steps(engine: Engine) -> tuple[float, ...]:
+    return tuple(sorted({step / engine.clock_max for step in engine.clocks}))
 
 
 def with_envelope(device: Device) -> Device:
@@ -218,15 +261,11 @@ def with_envelope(device: Device) -> Device:
 
 
 def _peak_terms(device: Device) -> list[_Terms]:
-    return [
-        _Terms(
-            engine,
-            engine_static_W(engine),
-            reach(engine)[0] * _hungriest_format(engine),
-            _cache_W(engine),
-        )
-        for engine in device.engines.values()
-    ]
+    return [_terms_of(engine) for engine in device.engines.values()]
+
+
+def _terms_of(engine: Engine) -> _Terms:
+    return _Terms(engine, engine_static_W(engine), reach(engine)[0] * _hungriest_format(engine), _cache_W(engine))
 
 
 def _hungriest_format(engine: Engine) -> float:
@@ -243,12 +282,7 @@ def _cache_W(engine: Engine) -> float:
 
 def _bus_W(device: Device) -> float:
     """Watts of all buses, each as full as its engines' kernels get it together, those first whose bytes cost most."""
-    total = 0.0
-    for bus in device.buses.values():
-        engines = [each for each in device.engines.values() if each.bus == bus.name]
-        per_byte = _filled_bus((stated(each, "joules_per_byte", each.joules_per_byte), reach(each)[1]) for each in engines)
-        total += bus.bandwidth * per_byte if per_byte else 0.0  # an ideal bus may be infinite
-    return total
+    return sum(bus_peak_W(device, bus) for bus in device.buses)
 
 
 def _filled_bus(users: Iterable[tuple[float, float]]) -> float:

@@ -178,7 +178,7 @@ class RoutingView(Protocol):
 
 
 class TargetView(Protocol):
-    """A device under a power domain. Clocks are fractions of its maximum, `clock_max_Hz`.
+    """A device under a power domain, or an engine (`orin0.gpu`) under a rail. Clocks are fractions of its maximum, `clock_max_Hz`.
 
     Attributes:
         name: of the device.
@@ -186,6 +186,8 @@ class TargetView(Protocol):
         clock: in force. `clock_set`: last commanded; the device rounds it to a clock of its own.
         clock_min: the lowest that it can be set to.
         idle_W: what it draws awake and idle.
+        can_sleep: whether it can be put to sleep; `asleep`: whether it is. Waking devices are neither asleep nor up.
+        up: whether it works: awake, powered, not crashed.
     """
 
     @property
@@ -202,6 +204,12 @@ class TargetView(Protocol):
     def clock_max_Hz(self) -> float: ...
     @property
     def idle_W(self) -> float: ...
+    @property
+    def can_sleep(self) -> bool: ...
+    @property
+    def asleep(self) -> bool: ...
+    @property
+    def up(self) -> bool: ...
 
     def peak_W(self, clock: float) -> float:
         """The most the device can draw at that fraction of its clock."""
@@ -213,6 +221,7 @@ class PowerView(Protocol):
 
     Attributes:
         budget_W: watts that the domain may draw, `overhead_W` (what nobody here controls) included.
+        charge: state of charge of the battery that the domain lives on, from 0 to 1; None without one.
         targets: devices that can be commanded, in the scenario's order.
     """
 
@@ -224,6 +233,8 @@ class PowerView(Protocol):
     def budget_W(self) -> float: ...
     @property
     def overhead_W(self) -> float: ...
+    @property
+    def charge(self) -> float | None: ...
     @property
     def targets(self) -> Sequence[TargetView]: ...
 

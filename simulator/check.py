@@ -15,14 +15,14 @@ from edgewright.simulator.assemble import Setup, build_cluster, build_placements
 from edgewright.simulator.assemble_memory import Capacity, Shortage, kv_capacities
 from edgewright.simulator.assemble_rates import build_rates
 from edgewright.simulator.assemble_sources import build_sources
+from edgewright.simulator.check_power import require_power
 from edgewright.simulator.errors import ScenarioError, spoken
 
 if TYPE_CHECKING:
     from edgewright.simulator.scenario import Scenario
-    from edgewright.simulator.schema_power import PowerDomain
     from edgewright.workloads.jobs_source import Source
 
-__all__ = ["Checked", "check", "idle_watts"]
+__all__ = ["Checked", "check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def check(scenario: Scenario) -> Checked:
     """Build everything that the scenario describes, short of running it. Raises `ScenarioError` for the first thing that cannot work."""
     cluster = _cluster(scenario)
     _require_connected(scenario, cluster)
-    _require_power(scenario, cluster)
+    require_power(scenario, cluster)
     setups = build_placements(scenario, cluster)
     _require_storage(scenario, setups)
     _require_swap(scenario, setups)
@@ -58,21 +58,6 @@ def check(scenario: Scenario) -> Checked:
     _require_arithmetic(scenario, setups)
     sources = build_sources(scenario, {setup.service: setup.model for setup in setups})
     return Checked(scenario, cluster, setups, capacities, sources, build_rates(scenario))
-
-
-def idle_watts(domain: PowerDomain, scenario: Scenario, cluster: Cluster) -> float:
-    """Watts that a domain draws when all of its devices are awake and idle, those of inner domains included."""
-    name = next(name for name, each in scenario.power.items() if each is domain)
-    own = sum(_idle_watts(cluster, instance) for member in domain.devices for instance in scenario.cluster.members(member))
-    inner = sum(idle_watts(each, scenario, cluster) for each in scenario.power.values() if each.parent == name)
-    return (own + inner + domain.overhead) / domain.supply_efficiency
-
-
-def _idle_watts(cluster: Cluster, name: str) -> float:
-    """Of one device and its storages, at its plug."""
-    device = cluster.devices[name]
-    storages = sum(each.storage.idle_W for each in cluster.attachments if each.device == name)
-    return (device.idle_W + device.board_W + storages) / device.supply_efficiency
 
 
 def _cluster(scenario: Scenario) -> Cluster:
@@ -95,14 +80,6 @@ def _require_connected(scenario: Scenario, cluster: Cluster) -> None:
             "links that connect every device, switch and entry point",
             [link.name for link in scenario.cluster.links],
         )
-
-
-def _require_power(scenario: Scenario, cluster: Cluster) -> None:
-    for name, domain in scenario.power.items():
-        floor = idle_watts(domain, scenario, cluster)
-        if domain.budget is not None and domain.budget < floor:
-            problem = f"W is below the {floor:.1f} W that the domain draws idle"
-            raise scenario.error(("power", name, "budget"), problem, f"more than {floor:.1f} W", domain.budget)
 
 
 def _require_storage(scenario: Scenario, setups: Sequence[Setup]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 __all__ = ["PARTS", "Account", "Ledger"]
 
-PARTS = ("idle", "sleep", "static", "dynamic", "board", "supply")
-"""Parts of energy: awake and idle; asleep; static while engines are busy; dynamic of work; boards around modules; losses of supplies."""
+PARTS = ("idle", "sleep", "leakage", "static", "dynamic", "board", "supply", "battery")
+"""Parts of energy: awake and idle; asleep; what leaks besides when hot; static while engines are busy; dynamic of work; boards around
+modules; losses of supplies; losses of batteries."""
 
 
 class Account:
@@ -54,9 +55,7 @@ class Ledger:
             found = self.accounts[owner, part] = Account()
         return found
 
-    def joules(self, owners: Iterable[str], now: float) -> float:
-        """Energy of some owners over all parts, up to now."""
-        return sum(account.settle(now) for owner in owners for account in self._of(owner))
-
-    def _of(self, owner: str) -> list[Account]:
-        return [account for part in PARTS if (account := self.accounts.get((owner, part))) is not None]
+    def joules(self, owners: Iterable[str], now: float, parts: Iterable[str] = PARTS) -> float:
+        """Energy of some owners over some parts, up to now."""
+        keys = [(owner, part) for owner in owners for part in parts]
+        return sum(self.accounts[key].settle(now) for key in keys if key in self.accounts)

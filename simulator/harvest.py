@@ -21,7 +21,7 @@ __all__ = ["harvest"]
 def harvest(simulation: Simulation) -> Result:
     """The result of what has been simulated so far."""
     recorder = simulation.recorder
-    tables: dict[str, Any] = {name: recorder.rows[name] for name in ("steps", "kv", "queue", "actuations", "operations", "power", "usage")}
+    tables: dict[str, Any] = dict(recorder.rows)
     tables["jobs"] = recorder.jobs(simulation.now)
     tables["itl"] = recorder.itl()
     tables["energy"] = _energy(simulation)

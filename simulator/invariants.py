@@ -23,6 +23,7 @@ def check_invariants(simulation: Simulation) -> None:
     _bytes(simulation)
     _pools(simulation)
     _energy(simulation)
+    _sources(simulation)
 
 
 def _require(holds: bool, what: str, simulation: Simulation) -> None:
@@ -88,8 +89,20 @@ def _energy(simulation: Simulation) -> None:
     """The parts of all domains add up to what the outermost plugs drew; and none is negative."""
     rows = [row for domain in simulation.domains.values() for row in domain.energy_rows()]
     inner = {child.name for domain in simulation.domains.values() for child in domain.children}
+    inner |= {rail.name for domain in simulation.domains.values() for rail in domain.rails}
     whole = sum(domain.joules() for domain in simulation.domains.values() if domain.name not in inner)
     parts = sum(joules for *_, joules in rows)
     _require(isclose(whole, parts, rel_tol=1e-9, abs_tol=1e-6), f"plugs drew {whole:g} J, the parts behind them {parts:g} J", simulation)
     negative = [row for row in rows if row[2] < -1e-6]
     _require(not negative, f"energy is negative: {negative[:3]}", simulation)
+
+
+def _sources(simulation: Simulation) -> None:
+    """What the sources of a site gave = what its load drew + what its battery lost and stored; no battery is emptier than empty."""
+    for name, feed in simulation.power.feeds.items():
+        sums = feed.sums
+        given, taken = sums.sun + sums.grid + sums.unmet, sums.load + sums.lost + feed.stored - feed.initial
+        same = isclose(given, taken, rel_tol=1e-9, abs_tol=1e-6 + 1e-9 * feed.capacity)
+        _require(same, f"sources of {name} gave {given:g} J, but {taken:g} J were drawn, lost or stored", simulation)
+        bounded = -1e-9 * feed.capacity <= feed.stored <= feed.capacity * (1 + 1e-9)
+        _require(bounded, f"the battery of {name} holds {feed.stored:g} of {feed.capacity:g} J", simulation)

@@ -12,6 +12,7 @@ import simpy
 
 from edgewright.hwmodels import Cluster, Demand, RateProfile, engine_static_W
 from edgewright.simulator.availability import Availability
+from edgewright.simulator.clocks import ClockLimits
 from edgewright.simulator.components import Sharing
 from edgewright.simulator.energy import Ledger
 from edgewright.simulator.engines import EngineQueue, MemoryPool
@@ -63,6 +64,7 @@ class Machine:
         engines, resources, pools: what operations use, by scope.
         capacities: of all resources, as they are now.
         clocks: fraction of maximum by engine; absent means 1. `epoch` counts changes of clocks and capacities.
+        clock_limits: who holds clocks down.
         up: which devices, links and storages work; `states`: what devices draw because of that, and whether they sleep.
         sharing: how activities share resources.
         ledger: energy accounts; `traffic`: bytes by link resource.
@@ -81,8 +83,7 @@ class Machine:
         self.epoch = 0
         self.resources = {name: Resource(name, capacity) for name, capacity in cluster.capacities.items()}
         self.engines = {
-            name: EngineQueue(name, engine, self.ledger.account(cluster.engine_owner(name), "static"))
-            for name, (_, engine) in cluster.engines.items()
+            name: EngineQueue(name, engine, self.ledger.account(name, "static")) for name, (_, engine) in cluster.engines.items()
         }
         self.pools: dict[str, MemoryPool] = {
             f"{name}.{pool.name}": MemoryPool(f"{name}.{pool.name}", pool.capacity)
@@ -92,6 +93,7 @@ class Machine:
         self.capacities: Mapping[str, float] = _Capacities(self.resources)
         self.traffic: dict[str, Traffic] = {}
         self.stretches: dict[Any, None] = {}
+        self.clock_limits = ClockLimits(self)
         self.states = DeviceStates(self)
         for connection in cluster.connections:
             self.ledger.account(connection.name, "idle").change(connection.link.idle_W, self.env.now)

@@ -10,7 +10,8 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from edgewright.simulator.machine import Machine
-from edgewright.simulator.power import Domain
+from edgewright.simulator.power_domain import Domain, Rail
+from edgewright.simulator.power_feed import Feed
 from edgewright.simulator.recorder import Recorder
 
 __all__ = ["Meter", "amounts"]
@@ -22,7 +23,7 @@ FASTEST = 1.0
 class Meter:
     """Reads energies and amounts, never powers: nothing is lost between two readings."""
 
-    def __init__(self, machine: Machine, domains: Sequence[Domain], recorder: Recorder, period: float) -> None:
+    def __init__(self, machine: Machine, domains: Sequence[Domain | Rail], recorder: Recorder, period: float) -> None:
         self.machine = machine
         self.domains = domains
         self.recorder = recorder
@@ -35,6 +36,7 @@ class Meter:
         self._own_joules = [0.0] * len(domains)
         self._peaks = [0.0] * len(domains)
         self._amounts: dict[str, float] = {}
+        self._flows: dict[str, tuple[float, ...]] = {}
 
     def run(self) -> Generator[Any, Any, None]:
         """The meter's SimPy process."""
@@ -66,9 +68,21 @@ class Meter:
             mean = (self._joules[index] - self._bin_joules[index]) / (end - start)
             self.recorder.add("power", domain.name, start, end, own - self._own_joules[index], mean, max(self._peaks[index], mean), budget)
             self._own_joules[index] = own
+            if isinstance(domain, Domain) and domain.feed is not None:
+                self._sources(domain.feed, start, end)
         self._bin_joules, self._peaks = list(self._joules), [0.0] * len(self.domains)
         self._usage(start, end)
         self._bin_start = end
+
+    def _sources(self, feed: Feed, start: float, end: float) -> None:
+        """What the sources of a domain gave up to their last balance in the bin."""
+        plan, charge = feed.plan, feed.charge
+        now = (*feed.flows(), feed.stored, feed.sums.grams, feed.sums.cost)
+        before = self._flows.get(feed.domain.name, (*[0.0] * len(feed.flows()), feed.initial, 0.0, 0.0))
+        *rest, grams, cost = [a - b for a, b in zip(now, before, strict=True)]
+        known = (grams if plan.carbon is not None else float("nan"), cost if plan.price is not None else float("nan"))
+        self.recorder.add("sources", feed.domain.name, start, end, float("nan") if charge is None else charge, *rest, *known)
+        self._flows[feed.domain.name] = now
 
     def _usage(self, start: float, end: float) -> None:
         for name, amount, capacity in amounts(self.machine):

@@ -76,6 +76,16 @@ class Result:
         return self.frame("actuations")
 
     @property
+    def power_events(self) -> pd.DataFrame:
+        """Breakers, ports, sources and governors that acted."""
+        return self.frame("power_events")
+
+    @property
+    def sources(self) -> pd.DataFrame:
+        """Sun, grid and battery by domain and sampling period, with the state of charge."""
+        return self.frame("sources")
+
+    @property
     def energy(self) -> pd.DataFrame:
         """Joules by owner and part over the whole run."""
         return self.frame("energy")

@@ -15,7 +15,7 @@ from edgewright.simulator.harvest import harvest
 from edgewright.simulator.invariants import check_invariants
 from edgewright.simulator.machine import Machine
 from edgewright.simulator.meter import Meter
-from edgewright.simulator.power import Controller, Domain, Target
+from edgewright.simulator.power_build import build_power
 from edgewright.simulator.recorder import Recorder
 from edgewright.simulator.replica import Replica
 from edgewright.simulator.request import Request
@@ -58,7 +58,7 @@ class Simulation:
     Attributes:
         scenario: what is simulated.
         machine: the cluster in time; `machine.signals` can be subscribed to.
-        replicas, services, domains, controllers, sources: by name.
+        replicas, services, domains, controllers, sources: by name; `power`: all that feeds, protects and controls the domains.
         end: simulated time at which the run ends at the latest: warm-up, window and drain.
     """
 
@@ -77,8 +77,8 @@ class Simulation:
             self.machine.follow(resource, profile)
         self.replicas = {setup.scope: self._replica(setup, checked.capacities[setup.scope]) for setup in checked.setups}
         self.services = {name: self._service(name) for name in scenario.services}
-        self.domains = self._domains()
-        self.controllers = self._controllers()
+        self.power = build_power(self.scenario, self.machine, self.recorder, self.stream)
+        self.domains, self.controllers = self.power.domains, self.power.controllers
         self.meter = Meter(self.machine, list(self.domains.values()), self.recorder, scenario.record.period)
         self.sources = {name: SourceProcess(self, source, scenario.workloads[name].entry) for name, source in checked.sources.items()}
         self._trace_operations(scenario.record.operations)
@@ -99,38 +99,6 @@ class Simulation:
             self, name, replicas, table.routing.start(name, stream), table.orchestration, Outcomes(table.outcomes, stream.child("outcomes"))
         )
 
-    def _domains(self) -> dict[str, Domain]:
-        """The scenario's domains, and `other` for the devices and links that are in none of them."""
-        cluster, tables = self.machine.cluster, self.scenario.power
-        domains: dict[str, Domain] = {}
-        for name, table in tables.items():
-            devices = [device for group in table.devices for device in self.scenario.cluster.members(group)]
-            domains[name] = Domain(self.machine, name, devices, (), table.supply_efficiency, table.overhead, table.budget)
-        for name, table in tables.items():
-            if table.parent is not None:
-                domains[table.parent].children.append(domains[name])
-        housed = {device for domain in domains.values() for device in domain.devices}
-        loose = [device for device in cluster.devices if device not in housed]
-        domains["other"] = Domain(self.machine, "other", loose, [connection.name for connection in cluster.connections])
-        return domains
-
-    def _controllers(self) -> dict[str, Controller]:
-        targets = {name: Target(self.machine, name, group.priority) for name, group in self.scenario.cluster.instances().items()}
-        found = {}
-        for name, table in self.scenario.power.items():
-            stream = self.stream.child(f"power.{name}")
-            domain = self.domains[name]
-            found[name] = Controller(
-                self.machine,
-                domain,
-                table,
-                table.policy.start(name, stream),
-                [targets[d] for d in domain.all_devices()],
-                stream,
-                self.recorder,
-            )
-        return found
-
     def _trace_operations(self, most: int) -> None:
         """Keep the first operations of the window for the timeline."""
         left = most
@@ -147,8 +115,7 @@ class Simulation:
     def _start(self) -> None:
         for replica in self.replicas.values():
             replica.start()
-        for controller in self.controllers.values():
-            self.env.process(controller.run())
+        self.power.start(self.env)
         self.env.process(self.meter.run())
         for source in self.sources.values():
             source.start()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING
 
+from edgewright.simulator.energy import PARTS
 from edgewright.simulator.summary import LEVELS, Metric, metrics
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ class Grid:
 
 _BINARY = (("TiB", 2.0**40), ("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10))
 _DECIMAL = (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("µ", 1e-6), ("n", 1e-9))
-_PARTS = ("idle", "static", "dynamic", "board", "supply")
 _BUSIEST = 16
 
 
@@ -129,7 +129,7 @@ def _power(domains: Mapping[str, Mapping[str, Metric]]) -> Grid:
 
 
 def _energy(total: Mapping[str, Metric]) -> Grid:
-    found = [(part, total[f"run_{part}_J"]) for part in _PARTS if f"run_{part}_J" in total]
+    found = [(part, total[f"run_{part}_J"]) for part in PARTS if f"run_{part}_J" in total]
     whole = sum(metric.value for _, metric in found)
     rows = [[part, readable(each.value, "J"), readable(each.value / whole if whole else float("nan"), "%")] for part, each in found]
     return Grid("Energy over the whole run", ["part", "energy", "share"], rows)

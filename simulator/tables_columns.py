@@ -72,10 +72,33 @@ value          | float |   | what was commanded, in the unit of the kind; NaN fo
 effective_s    | float | s | when it took effect; NaN if the run ended, or another command replaced it, before
 """
 
+_POWER_EVENTS = """
+time_s         | float | s | when it happened
+name           | str   |   | domain or device
+event          | str   |   | breaker_tripped or _closed, port_overloaded, _shed or _on, power_lost or _back, throttled, overheated, cooled
+value          | float |   | multiple of the rating, watts, state of charge, clock allowed or degrees Celsius; NaN where there is none
+"""
+
+_SOURCES = """
+domain         | str   |   | power domain whose sources are modelled
+start_s        | float | s | start of the bin
+end_s          | float | s | end of the bin
+charge         | float |   | state of charge of its battery at the end of the bin; NaN without one
+load_J         | float | J | energy drawn by what is behind the plug
+sun_J          | float | J | energy used from the sun
+curtailed_J    | float | J | energy that the sun gave and nobody could take
+grid_J         | float | J | energy from the grid
+unmet_J        | float | J | energy drawn before it was noticed that no source gave it
+lost_J         | float | J | energy that the battery lost
+stored_J       | float | J | energy by which its store grew: sun + grid + unmet = load + lost + stored
+carbon_g       | float |   | grams of CO2 of the energy from the grid; NaN if unknown
+cost           | float |   | price of the energy from the grid; NaN if unknown
+"""
+
 _ENERGY = """
 domain         | str   |   | power domain that pays
-owner          | str   |   | device, link or storage that dissipates; the domain itself for its overhead
-part           | str   |   | idle, sleep, static, dynamic (together the module), board, supply (all of them: the plug)
+owner          | str   |   | device, engine, bus, link or storage that dissipates; the domain itself for its overhead, supply and battery
+part           | str   |   | idle, sleep, leakage, static, dynamic (together the module), board, supply, battery (all of them: the plug)
 joules         | float | J | energy over the whole run
 """
 
@@ -149,6 +172,8 @@ SPECIFICATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "itl": ("token gaps of one length", _ITL),
         "power": ("one sampling period of one power domain", _POWER),
         "actuations": ("one command of a power controller", _ACTUATIONS),
+        "power_events": ("something that feeds or protects a domain or a device acted", _POWER_EVENTS),
+        "sources": ("one sampling period of the sources of one power domain", _SOURCES),
         "energy": ("one part of the energy of one owner", _ENERGY),
         "resources": ("one engine, bus, link or storage channel", _RESOURCES),
         "usage": ("one sampling period of one resource", _USAGE),

@@ -113,6 +113,9 @@ class FakeTarget:
     clock_max_Hz: float = 1.0e9
     idle_W: float = 10.0
     dynamic_W: float = 40.0
+    can_sleep: bool = True
+    asleep: bool = False
+    up: bool = True
 
     def peak_W(self, clock: float) -> float:
         """`idle_W + clock * dynamic_W`."""
@@ -128,3 +131,4 @@ class FakePower:
     budget_W: float = 100.0
     overhead_W: float = 0.0
     targets: Sequence[TargetView] = field(default_factory=list)
+    charge: float | None = None

@@ -20,7 +20,7 @@ from edgewright.simulator import InvariantViolation, Scenario, Simulation, compo
 from edgewright.simulator.blocks import BlockPool
 from edgewright.simulator.energy import Account
 from edgewright.simulator.engines import MemoryPool
-from edgewright.simulator.power import Domain
+from edgewright.simulator.power_domain import Domain
 from edgewright.simulator.replica import Replica
 from edgewright.simulator.request import Request
 
@@ -258,9 +258,10 @@ def test_parts_of_energy_follow_from_the_specifications(watched):
         if name not in slowed:
             busy = {engine: watched.simulation.machine.engines[f"{name}.{engine}"].busy_s for engine in device.engines}
             static = sum(engine_static_W(device.engines[engine]) * seconds for engine, seconds in busy.items())
-            assert joules(watched, name, "static") == pytest.approx(static, rel=REL)
+            assert sum(joules(watched, f"{name}.{engine}", "static") for engine in device.engines) == pytest.approx(static, rel=REL)
         stores = [f"{each.device}.{each.name}" for each in watched.simulation.machine.cluster.attachments if each.device == name]
-        behind = sum(joules(watched, owner, part) for owner in (name, *stores) for part in ("idle", "static", "dynamic", "board"))
+        parts = [f"{name}.{each}" for each in (*device.engines, *device.buses)]
+        behind = sum(joules(watched, owner, part) for owner in (name, *parts, *stores) for part in ("idle", "static", "dynamic", "board"))
         assert joules(watched, name, "supply") == pytest.approx(behind * (1 / device.supply_efficiency - 1), rel=REL)
 
 

@@ -233,6 +233,18 @@ def _power(rng):
             "value": [0.7, 0.8, 1.0, 150.0, 0.6, np.nan],
             "effective_s": [61.0, 62.0, 121.0, 240.0, 281.0, np.nan],
         },
+        "power_events": {"time_s": [90.0, 150.0], "name": ["rack"] * 2, "event": ["power_lost", "power_back"], "value": [0.1, 0.2]},
+        "sources": {
+            "domain": ["rack"] * len(start),
+            "start_s": start,
+            "end_s": start + 2,
+            "charge": 0.5 + 0.4 * np.sin(start / 60),
+            "load_J": 2 * mean,
+            "sun_J": 2 * mean,
+            **{name: np.zeros(len(start)) for name in ("curtailed_J", "grid_J", "unmet_J", "lost_J", "stored_J")},
+            "carbon_g": np.full(len(start), np.nan),
+            "cost": np.full(len(start), np.nan),
+        },
         "energy": {
             "domain": ["rack"] * 5,
             "owner": ["orin0", "orin0", "orin0", "orin0", "rack"],

@@ -9,7 +9,9 @@ from edgewright.hwmodels.ideal import ideal_device
 from edgewright.policies.families import Actuation
 from edgewright.simulator.machine import Machine
 from edgewright.simulator.meter import Meter
-from edgewright.simulator.power import Controller, Domain, Target
+from edgewright.simulator.power import Controller
+from edgewright.simulator.power_domain import Domain
+from edgewright.simulator.power_target import Target
 from edgewright.simulator.recorder import Recorder
 from edgewright.simulator.schema_power import PowerDomain
 from edgewright.workloads import Stream

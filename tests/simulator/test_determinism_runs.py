@@ -19,18 +19,21 @@ SCENARIO = {
     "cluster": {
         "devices": {
             "pi": {"device": "rpi5_8gb", "count": 3},
+            "spare": {"device": "rpi5_8gb"},
             "orin": {"device": "jetson_agx_orin_64gb", "storage": {"nvme": "nvme_gen3"}, "priority": 1},
         },
         "switches": ["hub"],
         "nodes": ["user"],
         "links": [
             {"name": "lan", "link": "eth_1g", "between": ["hub", "pi"]},
+            {"name": "spare", "link": "eth_1g", "between": ["hub", "spare"]},
             {"name": "orin", "link": "eth_1g", "between": ["hub", "orin"]},
             {"name": "air", "link": "wifi6", "between": ["user", "hub"]},
         ],
     },
     "power": {
         "rack": {"budget": "40 W", "policy": "two_thresholds", "devices": ["orin"], "telemetry": {"period": "0.5 s", "noise": 0.02}},
+        "hut": {"devices": ["spare"], "battery": {"capacity": "20 J"}},
         "shelf": {"parent": "rack", "devices": ["pi"], "supply_efficiency": 0.9},
     },
     "services": {

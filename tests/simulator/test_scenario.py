@@ -14,7 +14,8 @@ from edgewright.policies.batching import Continuous
 from edgewright.policies.kv import Full, SlidingWindow
 from edgewright.simulator.assemble import build_cluster
 from edgewright.simulator.assemble_memory import resident_bytes
-from edgewright.simulator.check import check, idle_watts
+from edgewright.simulator.check import check
+from edgewright.simulator.check_power import idle_watts
 from edgewright.simulator.errors import ScenarioError, choices
 from edgewright.simulator.loader import shipped_scenarios
 from edgewright.simulator.presets import PRESETS
