@@ -176,7 +176,7 @@ class Cluster:
         bus = f"{owner}.{unit.bus}"
         usage = {bus: cost.bus_bytes} if positive(cost.bus_bytes) else {}
         joules = {resource: cost.total_joules}
-        if owner == device:
+        if owner == device and positive(cost.dram_joules):
             joules = {resource: cost.compute_joules + cost.cache_joules, bus: cost.dram_joules}
         return Demand(cost.overhead_seconds, cost.fluid_seconds, usage, joules, engine=resource)
 

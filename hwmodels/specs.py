@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edgewright.hwmodels.thermal import Thermal
+
 __all__ = ["Bus", "Device", "Efficiency", "Engine", "Link", "Pool", "Provenance", "Storage", "UnknownFigure", "provenance_of", "stated"]
 
 
@@ -139,6 +141,7 @@ class Device:
         sleep_W: module power asleep, None if it cannot sleep; `wake_s` seconds from sleep to awake.
         nic_seconds_per_message: CPU time per message sent or received, added to a transfer's latency.
         host_link: for cards, the link between their memory and their host's, which whatever is read or written crosses; else None.
+        thermal: its thermal masses and limits, None if nobody stated them.
         provenance: by figure name (dotted: `gpu.peaks.fp16`); `default` covers the rest.
     """
 
@@ -155,6 +158,7 @@ class Device:
     sleep_W: float | None = None
     wake_s: float = 0.0
     nic_seconds_per_message: float = 0.0
+    thermal: Thermal | None = None
     host_link: Link | None = None
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
 

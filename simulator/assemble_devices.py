@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.hwmodels import Device, Link, Provenance, Storage
+from edgewright.hwmodels.modes import with_mode
+from edgewright.hwmodels.thermal import Thermal
 from edgewright.simulator.errors import spoken
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ def device_of(group: DeviceGroup, files: tuple[Path, ...] = ()) -> Device:
     for path in files:
         own.update(devices_of(path))
     device = own[group.device] if group.device in own else catalog.device(group.device)
+    if group.mode is not None:
+        device = with_mode(device, group.mode, catalog.facts(group.device).power_modes[group.mode])
     return _with_power(_with_memory(device, group), group)
 
 
@@ -90,7 +94,19 @@ def _with_memory(device: Device, group: DeviceGroup) -> Device:
 def _with_power(device: Device, group: DeviceGroup) -> Device:
     names = {"idle": "idle_W", "sleep": "sleep_W", "wake": "wake_s", "board": "board_W", "supply_efficiency": "supply_efficiency"}
     figures = {names[key]: value for key, value in _given(group, tuple(names)).items()}
-    return replace(device, **figures, provenance=_marked(device.provenance, figures))
+    return _with_heat(replace(device, **figures, provenance=_marked(device.provenance, figures)), group)
+
+
+def _with_heat(device: Device, group: DeviceGroup) -> Device:
+    """Its thermal masses as the scenario has them; raises `ValueError` if neither it nor the catalogue says all of them."""
+    if group.heat is None:
+        return device
+    figures = _given(group.heat, ("resistances", "capacities", "trip", "critical"))
+    if device.thermal is not None:
+        return replace(device, thermal=replace(device.thermal, **figures), provenance=_marked(device.provenance, figures))
+    if missing := [key for key in ("resistances", "capacities", "trip") if key not in figures]:
+        raise ValueError(f"{missing[0]}: is not known of {device.name}; accepted are figures in the scenario")
+    return replace(device, thermal=Thermal(**figures), provenance=_marked(device.provenance, {f"thermal.{key}": 0 for key in figures}))
 
 
 def devices_of(path: Path) -> Mapping[str, Device]:

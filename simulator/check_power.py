@@ -20,6 +20,8 @@ __all__ = ["idle_watts", "require_power"]
 
 def require_power(scenario: Scenario, cluster: Cluster) -> None:
     """Raise `ScenarioError` for the first thing about power that cannot work."""
+    for group, devices in scenario.cluster.devices.items():
+        _require_cooling(scenario, cluster, group, devices.instances(group)[0])
     railed: dict[str, str] = {}
     for name, domain in scenario.power.items():
         if domain.rail:
@@ -29,6 +31,14 @@ def require_power(scenario: Scenario, cluster: Cluster) -> None:
         _require_ports(scenario, cluster, name)
         _require_sleep(scenario, cluster, name)
         _require_traces(scenario, name)
+
+
+def _require_cooling(scenario: Scenario, cluster: Cluster, group: str, device: str) -> None:
+    """Leakage that grows faster with temperature than heat leaves never settles."""
+    heat, thermal = scenario.cluster.devices[group].heat, cluster.devices[device].thermal
+    if heat is not None and thermal is not None and heat.leakage * thermal.resistance >= 1.0:
+        problem, most = f"W/K heat it without end through {thermal.resistance:g} K/W", 1.0 / thermal.resistance
+        raise scenario.error(("cluster", "devices", group, "heat", "leakage"), problem, f"less than {most:.3g}", heat.leakage)
 
 
 def idle_watts(domain: PowerDomain, scenario: Scenario, cluster: Cluster) -> float:

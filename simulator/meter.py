@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from edgewright.simulator.heat import Heat
 from edgewright.simulator.machine import Machine
 from edgewright.simulator.power_domain import Domain, Rail
 from edgewright.simulator.power_feed import Feed
@@ -23,10 +24,18 @@ FASTEST = 1.0
 class Meter:
     """Reads energies and amounts, never powers: nothing is lost between two readings."""
 
-    def __init__(self, machine: Machine, domains: Sequence[Domain | Rail], recorder: Recorder, period: float) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        domains: Sequence[Domain | Rail],
+        recorder: Recorder,
+        period: float,
+        heats: Sequence[Heat] = (),
+    ) -> None:
         self.machine = machine
         self.domains = domains
         self.recorder = recorder
+        self.heats = heats
         self.subperiods = max(1, round(period / FASTEST))
         self.tick = period / self.subperiods
         self._bin_start = 0.0
@@ -72,6 +81,10 @@ class Meter:
                 self._sources(domain.feed, start, end)
         self._bin_joules, self._peaks = list(self._joules), [0.0] * len(self.domains)
         self._usage(start, end)
+        for heat in self.heats:
+            die, sink = heat.temperatures[0], heat.temperatures[-1]
+            self.recorder.add("thermal", heat.device, start, end, die, heat.hottest, sink, heat.limit)
+            heat.hottest = die
         self._bin_start = end
 
     def _sources(self, feed: Feed, start: float, end: float) -> None:

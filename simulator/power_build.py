@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.hwmodels.battery import BatterySpec
 from edgewright.hwmodels.series import Series, read_series
 from edgewright.hwmodels.sun import Panel
+from edgewright.simulator.heat import Governor, Heat
 from edgewright.simulator.machine import Machine
 from edgewright.simulator.power import Controller
 from edgewright.simulator.power_breaker import Breaker
@@ -25,6 +26,7 @@ from edgewright.workloads import Stream
 if TYPE_CHECKING:
     from edgewright.simulator.recorder import Recorder
     from edgewright.simulator.scenario import Scenario
+    from edgewright.simulator.schema_heat import HeatTable
     from edgewright.simulator.schema_power import PowerDomain
     from edgewright.simulator.schema_sources import BatteryTable
 
@@ -33,7 +35,7 @@ __all__ = ["Power", "build_power", "feed_plan"]
 
 @dataclass(slots=True)
 class Power:
-    """All that feeds, protects and controls the domains, by the name of the domain."""
+    """All that feeds, protects and controls the domains, by the name of the domain; `heats` of devices by theirs."""
 
     domains: dict[str, Domain | Rail] = field(default_factory=dict)
     controllers: dict[str, Controller] = field(default_factory=dict)
@@ -41,12 +43,14 @@ class Power:
     ports: dict[str, Ports] = field(default_factory=dict)
     feeds: dict[str, Feed] = field(default_factory=dict)
     supplies: dict[str, tuple[Domain, float]] = field(default_factory=dict)
+    heats: dict[str, Heat] = field(default_factory=dict)
 
     def start(self, env: Any) -> None:
         """Start their SimPy processes: at one moment, supplies and sources are settled before breakers, ports and controllers look."""
         for domain, period in self.supplies.values():
             env.process(_sampling(domain, period))
         running = [each.run() for each in self.feeds.values()] + [each.run() for each in self.breakers.values()]
+        running += [each.run() for each in self.heats.values()]
         running += [each.run() for each in self.ports.values()] + [each.run() for each in self.controllers.values()]
         for process in running:
             env.process(process)
@@ -56,6 +60,7 @@ def build_power(scenario: Scenario, machine: Machine, recorder: Recorder, stream
     """What the scenario says of power, brought to life but not started."""
     power = Power(domains=dict(_domains(scenario, machine)))
     groups = scenario.cluster.instances()
+    power.heats |= {device: _heat(machine, device, group.heat, recorder) for device, group in groups.items() if group.heat is not None}
     targets: dict[str, Target] = {}
     for name, table in scenario.power.items():
         domain = power.domains[name]
@@ -77,7 +82,7 @@ def feed_plan(table: PowerDomain) -> FeedPlan | None:
     battery, grid = table.battery, table.grid
     plan = FeedPlan(sun=_sun(table), grid=_grid(table), period=table.balance, restore=table.restore)
     if grid is not None:
-        plan = replace(plan, carbon=_series(grid.carbon, grid.repeat), price=_series(grid.price, grid.repeat))
+        plan = replace(plan, carbon=_known(grid.carbon, grid.repeat), price=_known(grid.price, grid.repeat))
     if battery is None:
         return plan
     return replace(
@@ -150,6 +155,15 @@ def _charge(power: Power, names: Sequence[str]) -> float | None:
     return next((power.feeds[name].charge for name in names if name in power.feeds), None)
 
 
+def _heat(machine: Machine, device: str, table: HeatTable, recorder: Recorder) -> Heat:
+    thermal = machine.cluster.devices[device].thermal
+    if thermal is None:
+        raise AssertionError("checked before")
+    air = _series(table.air, table.repeat)
+    governor = Governor(air, table.period, table.hysteresis, table.step, table.floor, table.leakage, table.reference)
+    return Heat(machine, device, thermal, governor, recorder)
+
+
 def _spec(battery: BatteryTable) -> BatterySpec:
     return BatterySpec(
         battery.capacity,
@@ -182,7 +196,9 @@ def _grid(table: PowerDomain) -> Series | None:
     return Series([0.0], [inf if grid.limit is None else grid.limit])
 
 
-def _series(value: float | Path | None, repeat: float | None) -> Series | None:
-    if value is None:
-        return None
+def _known(value: float | Path | None, repeat: float | None) -> Series | None:
+    return None if value is None else _series(value, repeat)
+
+
+def _series(value: float | Path, repeat: float | None) -> Series:
     return read_series(value, repeat) if isinstance(value, Path) else Series([0.0], [value])

@@ -33,7 +33,8 @@ class Recorder:
         self.window = window
         self.requests: list[Request] = []
         self.rows: dict[str, dict[str, list[Any]]] = {
-            name: empty(name) for name in ("steps", "kv", "queue", "actuations", "operations", "power", "usage", "power_events", "sources")
+            name: empty(name)
+            for name in ("steps", "kv", "queue", "actuations", "operations", "power", "usage", "power_events", "sources", "thermal")
         }
         self.preemptions: dict[str, int] = {}
         self._blocks: dict[str, int] = {}

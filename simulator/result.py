@@ -86,6 +86,11 @@ class Result:
         return self.frame("sources")
 
     @property
+    def thermal(self) -> pd.DataFrame:
+        """Temperatures by device and sampling period."""
+        return self.frame("thermal")
+
+    @property
     def energy(self) -> pd.DataFrame:
         """Joules by owner and part over the whole run."""
         return self.frame("energy")

@@ -46,6 +46,9 @@ def explicit(scenario: Scenario) -> dict[str, Any]:
         device, table = device_of(group, cluster.device_files), tables["cluster"]["devices"][name]
         pool = device.main_pool
         _fill(table, {"memory": pool.capacity, "bandwidth": device.buses[pool.bus].bandwidth, "idle": device.idle_W})
+        if device.thermal is not None and group.heat is not None:
+            masses = {"resistances": list(device.thermal.resistances), "capacities": list(device.thermal.capacities)}
+            _fill(table["heat"], {**masses, "trip": device.thermal.trip, "critical": device.thermal.critical})
         _fill(table, {"board": device.board_W, "supply_efficiency": device.supply_efficiency})
         for store, entry in group.storage.items():
             figures = storage_of(store, entry)

@@ -16,6 +16,7 @@ from edgewright.hwmodels.units import Bytes, BytesPerSecond, Fraction, Seconds, 
 from edgewright.simulator.errors import ABSENT, choices, refusal
 from edgewright.simulator.schema import InputFile, Name, NamedTable, Table, require_distinct, require_known
 from edgewright.simulator.schema_choices import Choice
+from edgewright.simulator.schema_heat import HeatTable
 from edgewright.workloads.link_rates import LinkRate
 
 __all__ = ["ClusterTable", "DeviceGroup", "LinkGroup", "StorageTable"]
@@ -72,6 +73,7 @@ class DeviceGroup(Table):
     """Devices of one kind: a catalogue name, and the figures in which these differ from it."""
 
     device: str = Field(description="catalogue name, or the name of a device in `device_files`")
+    mode: str | None = Field(default=None, description="power mode of the catalogue (`30W`), absent: the whole device")
     count: int | None = Field(default=None, ge=1, le=10_000, description="instances; they are named `group0`, `group1`, ...")
     storage: dict[Name, StorageTable] = Field(
         default_factory=dict, description="storages of each instance, by name; the first is the default"
@@ -87,6 +89,7 @@ class DeviceGroup(Table):
     wake: Seconds | None = Field(default=None, description="seconds from asleep to awake")
     board: Watts | None = Field(default=None, description="constant power outside the module")
     supply_efficiency: Fraction | None = Field(default=None, gt=0, description="plug-to-board efficiency")
+    heat: HeatTable | None = Field(default=None, description="temperatures, and a governor that slows it down when hot; absent: none")
 
     def instances(self, name: str) -> tuple[str, ...]:
         """Names of the devices that a group called `name` stands for."""
@@ -149,6 +152,7 @@ class ClusterTable(Table):
             for end, name in enumerate(link.between):
                 require_known(name, self.names(), "device, group, switch or entry point", ("links", index, "between", end))
         self._require_devices()
+        self._require_catalogued()
         self._require_hosts()
         return self
 
@@ -203,6 +207,23 @@ class ClusterTable(Table):
                     at=("devices", name, "host"),
                     value=group.host,
                 )
+
+    def _require_catalogued(self) -> None:
+        """Power modes and thermal figures that the catalogue is to give."""
+        from edgewright.hwmodels import catalog
+
+        for name, group in self.devices.items():
+            known = group.device in (*catalog.devices(), *catalog.companions())
+            modes = catalog.facts(group.device).power_modes if known else {}
+            if group.mode is not None and group.mode not in modes:
+                problem = f"is no power mode of {group.device}"
+                raise refusal(problem, choices(group.mode, modes), at=("devices", name, "mode"), value=group.mode)
+            if group.heat is None or (known and catalog.device(group.device).thermal is not None):
+                continue
+            for key in ("resistances", "capacities", "trip"):
+                if known and getattr(group.heat, key) is None:
+                    problem = f"is missing: the catalogue does not know it of {group.device}"
+                    raise refusal(problem, "a figure", at=("devices", name, "heat", key), value=ABSENT)
 
 
 def _require_figures(figures: dict[str, float | None], what: str) -> None:

@@ -79,7 +79,8 @@ class Simulation:
         self.services = {name: self._service(name) for name in scenario.services}
         self.power = build_power(self.scenario, self.machine, self.recorder, self.stream)
         self.domains, self.controllers = self.power.domains, self.power.controllers
-        self.meter = Meter(self.machine, list(self.domains.values()), self.recorder, scenario.record.period)
+        heats = list(self.power.heats.values())
+        self.meter = Meter(self.machine, list(self.domains.values()), self.recorder, scenario.record.period, heats)
         self.sources = {name: SourceProcess(self, source, scenario.workloads[name].entry) for name, source in checked.sources.items()}
         self._trace_operations(scenario.record.operations)
         self._start()

@@ -49,7 +49,7 @@ class Metric:
     """One figure.
 
     Attributes:
-        scope: `total`, `service`, `domain`, `resource`, `pool`, `allocation` or `replica`.
+        scope: `total`, `service`, `domain`, `device`, `resource`, `pool`, `allocation` or `replica`.
         name: which one, empty for the total.
         metric: what it is; the name ends in its unit.
         value: NaN if it is not available.
@@ -69,7 +69,8 @@ def metrics(run: Recorded) -> list[Metric]:
     named = [("total", "", np.ones(len(jobs["job"]), np.bool_))]
     named += [("service", name, jobs["service"] == name) for name in _names(jobs["service"], run.tables["replicas"]["service"])]
     found = [figure for scope, name, mine in named for figure in _of_jobs(run, scope, name, mine)]
-    return [*found, *_of_power(run), *_of_energy(run), *_of_resources(run), *_of_memory(run), *_of_replicas(run)]
+    found += [*_of_power(run), *_of_sources(run), *_of_heat(run)]
+    return [*found, *_of_energy(run), *_of_resources(run), *_of_memory(run), *_of_replicas(run)]
 
 
 def slo_met(run: Recorded) -> NDArray[np.bool_]:
@@ -171,6 +172,28 @@ def _of_energy(run: Recorded) -> Iterator[Metric]:
     energy = run.tables["energy"]
     for part in _names(energy["part"]):
         yield Metric("total", "", f"run_{part}_J", fsum(energy["joules"][energy["part"] == part]), "J")
+
+
+def _of_sources(run: Recorded) -> Iterator[Metric]:
+    """Of the whole run: lowest charge seen at the end of a bin, losses of power, and what came from where."""
+    table, events = run.tables["sources"], run.tables["power_events"]
+    for name, rows in rows_by(table["domain"]).items():
+        lost = (events["name"] == name) & (events["event"] == "power_lost")
+        yield Metric("domain", name, "min_charge", _min(table["charge"][rows]), "")
+        yield Metric("domain", name, "power_losses", float(lost.sum()), "")
+        for column in ("sun_J", "curtailed_J", "grid_J", "lost_J"):
+            yield Metric("domain", name, f"run_{column}", fsum(table[column][rows]), "J")
+        yield Metric("domain", name, "run_carbon_g", fsum(table["carbon_g"][rows]), "")
+        yield Metric("domain", name, "run_cost", fsum(table["cost"][rows]), "")
+
+
+def _of_heat(run: Recorded) -> Iterator[Metric]:
+    """Of the whole run: the hottest that a die was seen, and how often its governor began to slow it down."""
+    table, events = run.tables["thermal"], run.tables["power_events"]
+    for name, rows in rows_by(table["device"]).items():
+        throttled = (events["name"] == name) & (events["event"] == "throttled")
+        yield Metric("device", name, "max_die_C", _max(table["max_die_C"][rows]), "°C")
+        yield Metric("device", name, "throttles", float(throttled.sum()), "")
 
 
 def _of_resources(run: Recorded) -> Iterator[Metric]:

@@ -75,7 +75,7 @@ effective_s    | float | s | when it took effect; NaN if the run ended, or anoth
 _POWER_EVENTS = """
 time_s         | float | s | when it happened
 name           | str   |   | domain or device
-event          | str   |   | breaker_tripped or _closed, port_overloaded, _shed or _on, power_lost or _back, throttled, overheated, cooled
+event          | str   |   | breaker_tripped, _closed; port_overloaded, _shed, _on; power_lost, _back; throttled, un-; overheated, cooled
 value          | float |   | multiple of the rating, watts, state of charge, clock allowed or degrees Celsius; NaN where there is none
 """
 
@@ -91,8 +91,18 @@ grid_J         | float | J | energy from the grid
 unmet_J        | float | J | energy drawn before it was noticed that no source gave it
 lost_J         | float | J | energy that the battery lost
 stored_J       | float | J | energy by which its store grew: sun + grid + unmet = load + lost + stored
-carbon_g       | float |   | grams of CO2 of the energy from the grid; NaN if unknown
+carbon_g       | float | g | grams of CO2 of the energy from the grid; NaN if unknown
 cost           | float |   | price of the energy from the grid; NaN if unknown
+"""
+
+_THERMAL = """
+device         | str   |    | device whose heat is modelled
+start_s        | float | s | start of the bin
+end_s          | float | s | end of the bin
+die_C          | float | °C | temperature of the die at the governor's last look in the bin
+max_die_C      | float | °C | highest that its governor saw in the bin
+sink_C         | float | °C | temperature of the outermost mass at the last look
+clock_limit    | float |   | clock that the governor allows at the end of the bin, as a fraction; 1: it does not throttle
 """
 
 _ENERGY = """
@@ -174,6 +184,7 @@ SPECIFICATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "actuations": ("one command of a power controller", _ACTUATIONS),
         "power_events": ("something that feeds or protects a domain or a device acted", _POWER_EVENTS),
         "sources": ("one sampling period of the sources of one power domain", _SOURCES),
+        "thermal": ("one sampling period of the temperatures of one device", _THERMAL),
         "energy": ("one part of the energy of one owner", _ENERGY),
         "resources": ("one engine, bus, link or storage channel", _RESOURCES),
         "usage": ("one sampling period of one resource", _USAGE),

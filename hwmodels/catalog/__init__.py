@@ -22,6 +22,8 @@ How to add a device: an entry in the file of its family (storages and links like
           cache_bytes: 2 MiB                                         # the last level
           memory_ceiling: 0.65                                       # share of the bus that streams reach, optional; `compute_ceiling` too
           efficiency: {gemm: {compute: 0.8, memory: 0.7, ramp: 4.0e-6}}    # measured classes, optional
+      thermal: {resistances: [1, 8], capacities: [3, 40], trip: 80}    # K/W and J/K of die and heat sink, degrees Celsius; optional
+      power_modes: {7W: 7, MAXN: {watts: 12, clocks: {cpu: 2 GHz}, units: {cpu: 0.5}, memory: 0.8}}    # optional, by name
       storage: nvme_gen3                                             # what it is usually used with, optional; `host_link` for cards
       assumed: [idle_W, cpu.launch_overhead]                         # figures that no document states
       measured: {cpu.peaks: 'cpufp, own run'}                        # figures and where they were measured

@@ -12,7 +12,9 @@ from typing import Any
 
 from edgewright.hwmodels.efficiency import default_efficiency
 from edgewright.hwmodels.energy import with_envelope
+from edgewright.hwmodels.modes import PowerMode
 from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Storage
+from edgewright.hwmodels.thermal import Thermal
 from edgewright.hwmodels.transport import check_transport
 from edgewright.hwmodels.units import parse
 from edgewright.hwmodels.work import KERNELS
@@ -34,7 +36,20 @@ FAMILY: Mapping[str, Any] = MappingProxyType(
 """What a family of devices may state for all its members (an entry may state it for itself), and what holds where it does not."""
 
 _DEVICE_UNITS = {"idle_W": "watt", "tdp_W": "watt", "sleep_W": "watt", "wake_s": "second"}
-_DEVICE_KEYS = {"title", "kind", "memory", "tiers", "engines", "storage", "host_link", "power_modes", "assumed", "measured", "notes"}
+_DEVICE_KEYS = {
+    "title",
+    "kind",
+    "memory",
+    "tiers",
+    "engines",
+    "storage",
+    "host_link",
+    "power_modes",
+    "assumed",
+    "measured",
+    "notes",
+    "thermal",
+}
 _ENGINE_UNITS = {
     "launch_overhead": "second",
     "clock_max": "hertz",
@@ -84,13 +99,13 @@ class Facts:
     Attributes:
         storage: catalogue name of the storage that the board is usually used with, None if it has none of its own.
         host_link: catalogue name of the link to its host, for cards.
-        power_modes: watts of named power limits (nvpmodel modes, turbo limits).
+        power_modes: named power modes (nvpmodel modes, turbo limits).
         notes: what else to know.
     """
 
     storage: str | None = None
     host_link: str | None = None
-    power_modes: Mapping[str, float] = field(default_factory=dict)
+    power_modes: Mapping[str, PowerMode] = field(default_factory=dict)
     notes: str = ""
 
 
@@ -113,13 +128,25 @@ def build_device(name: str, entry: Mapping[str, Any], family: Mapping[str, Any] 
     shared = {key: float(common[key]) for key in ("board_W", "supply_efficiency", "nic_seconds_per_message")}
     figures: dict[str, Any] = shared | _amounts(name, entry, _DEVICE_UNITS)
     provenance = _device_provenance(entry, common)
+    if "thermal" in entry:
+        figures["thermal"] = _thermal(f"{name}.thermal", entry["thermal"])
     return with_envelope(Device(name, str(entry["title"]), str(entry["kind"]), engines, buses, pools, provenance=provenance, **figures))
 
 
 def build_facts(entry: Mapping[str, Any]) -> Facts:
     """What a device's entry says besides the specification."""
-    modes = {str(mode): float(watts) for mode, watts in entry.get("power_modes", {}).items()}
+    modes = {str(mode): _mode(f"power_modes.{mode}", figures) for mode, figures in entry.get("power_modes", {}).items()}
     return Facts(entry.get("storage"), entry.get("host_link"), modes, str(entry.get("notes", "")))
+
+
+def _mode(where: str, entry: object) -> PowerMode:
+    """A mode of watts alone, or a table of watts, clocks and shares of units by engine, and a share of the memory's bandwidth."""
+    if not isinstance(entry, Mapping):
+        return PowerMode(_amount(where, entry, "watt"))
+    _check_keys(where, entry, {"watts", "clocks", "units", "memory"}, {"watts"})
+    clocks = {str(engine): _amount(f"{where}.{engine}", clock, "hertz") for engine, clock in entry.get("clocks", {}).items()}
+    units = {str(engine): float(share) for engine, share in entry.get("units", {}).items()}
+    return PowerMode(_amount(where, entry["watts"], "watt"), clocks, units, float(entry.get("memory", 1.0)))
 
 
 def build_storage(name: str, entry: Mapping[str, Any], source: str = "") -> Storage:
@@ -149,6 +176,13 @@ def build_link(name: str, entry: Mapping[str, Any], source: str = "") -> Link:
     link = Link(name=name, title=str(entry["title"]), provenance=_provenance(entry, source), **figures)
     check_transport(link)
     return link
+
+
+def _thermal(where: str, entry: Mapping[str, Any]) -> Thermal:
+    _check_keys(where, entry, {"resistances", "capacities", "trip", "critical"}, {"resistances", "capacities", "trip"})
+    masses = (tuple(map(float, entry["resistances"])), tuple(map(float, entry["capacities"])))
+    critical = entry.get("critical")
+    return Thermal(*masses, float(entry["trip"]), None if critical is None else float(critical))
 
 
 def _memories(name: str, entry: Mapping[str, Any], reserved: float) -> tuple[dict[str, Pool], dict[str, Bus]]:

@@ -61,7 +61,17 @@ def test_every_figure_has_an_origin(name: str) -> None:
         assert provenance_of(device, f"{engine}.static_W").kind == "assumed"
         assert provenance_of(device, f"{engine}.efficiency.gemm").kind == "assumed"
     assert provenance_of(device, "memory.capacity").source
-    groups = {"memory", "default", "reserved_bytes", "board_W", "supply_efficiency", "nic_seconds_per_message", "idle_W", "tdp_W"}
+    groups = {
+        "memory",
+        "default",
+        "reserved_bytes",
+        "board_W",
+        "supply_efficiency",
+        "nic_seconds_per_message",
+        "idle_W",
+        "tdp_W",
+        "thermal",
+    }
     known = groups | set(device.engines) | set(device.pools)
     assert {figure.split(".")[0] for figure in device.provenance} <= known
 
@@ -80,8 +90,8 @@ def test_facts_name_what_exists() -> None:
         facts = catalog.facts(name)
         assert facts.storage is None or facts.storage in catalog.storages()
         assert facts.host_link is None or facts.host_link in catalog.links()
-        assert all(watts > 0 for watts in facts.power_modes.values())
-    assert catalog.facts("jetson_agx_orin_64gb").power_modes["30W"] == 30
+        assert all(mode.watts > 0 for mode in facts.power_modes.values())
+    assert catalog.facts("jetson_agx_orin_64gb").power_modes["30W"].watts == 30
     assert catalog.facts("rtx4090").host_link == "pcie_gen4_x16"
 
 

@@ -234,6 +234,13 @@ def _power(rng):
             "effective_s": [61.0, 62.0, 121.0, 240.0, 281.0, np.nan],
         },
         "power_events": {"time_s": [90.0, 150.0], "name": ["rack"] * 2, "event": ["power_lost", "power_back"], "value": [0.1, 0.2]},
+        "thermal": {
+            "device": ["orin0"] * len(start),
+            "start_s": start,
+            "end_s": start + 2,
+            **dict.fromkeys(("die_C", "max_die_C", "sink_C"), 40.0 + mean / 10),
+            "clock_limit": np.ones(len(start)),
+        },
         "sources": {
             "domain": ["rack"] * len(start),
             "start_s": start,

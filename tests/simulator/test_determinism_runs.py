@@ -19,7 +19,7 @@ SCENARIO = {
     "cluster": {
         "devices": {
             "pi": {"device": "rpi5_8gb", "count": 3},
-            "spare": {"device": "rpi5_8gb"},
+            "spare": {"device": "rpi5_8gb", "heat": {}},
             "orin": {"device": "jetson_agx_orin_64gb", "storage": {"nvme": "nvme_gen3"}, "priority": 1},
         },
         "switches": ["hub"],

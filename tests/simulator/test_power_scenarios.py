@@ -85,6 +85,10 @@ BAD = {
         "puts devices to sleep, and pi cannot",
         "`sleep: WATTS` for pi",
     ),
+    "no such mode": ("cluster.devices.orin.mode", "60W", "cluster.devices.orin.mode", "'60W'", "30W"),
+    "unknown heat": ("cluster.devices.x", {"device": "rtx4090", "heat": {}}, "cluster.devices.x.heat.resistances", "rtx4090", "a figure"),
+    "a late trip point": ("cluster.devices.pi.heat", {"trip": 90, "critical": 85}, "cluster.devices.pi.heat.critical", "85", "90"),
+    "leakage without end": ("cluster.devices.pi.heat", {"leakage": 0.2}, "cluster.devices.pi.heat.leakage", "0.2", "less than 0.111"),
     "a budget that is missing": ("power.gpu_rail.budget", None, "power.gpu_rail.budget", "is missing", "watts"),
 }
 
@@ -148,3 +152,24 @@ def test_a_running_cap_holds_the_mean_of_its_window():
     peak = {name: run.power[run.power.domain == "gpu_rail"].mean_W.max() for name, run in (("free", free), ("capped", capped))}
     assert peak["free"] > 3.0 * 1.1
     assert peak["capped"] <= 3.0 * 1.02
+
+
+def test_a_mode_makes_a_slower_device():
+    """The Orin in its mode of 30 W: less peak, and fewer tokens per second than the whole device."""
+    slow = Scenario.of(changed("cluster.devices.orin.mode", "30W"))
+    assert check(slow).cluster.devices["orin"].engines["gpu"].clock_max == 624.75e6
+    rates = [simulate(each).row()["tpot_p50_s"] for each in (Scenario.of(deepcopy(TABLES)), slow)]
+    assert rates[1] > rates[0]
+
+
+def test_the_shipped_scenario_lives_on_the_sun():
+    """Charge falls all evening: clocks first, then the camera's board sleeps; sources, parts and plugs agree."""
+    result = simulate(Scenario.load("solar"))
+    assert list(dict.fromkeys(result.actuations.kind)) == ["clock", "sleep"]
+    assert set(result.actuations.target[result.actuations.kind == "sleep"]) == {"eye"}
+    sources = result.sources
+    assert (sources.charge.diff().dropna() < 0).all()
+    taken = sources.load_J + sources.lost_J + sources.stored_J
+    assert sources.sun_J.sum() + sources.unmet_J.sum() == pytest.approx(taken.sum(), rel=1e-9)
+    assert result.energy[result.energy.part == "sleep"].joules.sum() > 0.0
+    assert set(result.thermal.device) == {"eye", "pi0", "pi1"}

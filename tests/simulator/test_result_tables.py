@@ -21,7 +21,7 @@ def test_every_column_says_what_it_means():
 
 
 def test_columns_named_in_seconds_joules_watts_and_bytes_have_that_unit():
-    units = {"s": "s", "W": "W", "bytes": "B", "joules": "J"}
+    units = {"s": "s", "W": "W", "bytes": "B", "joules": "J", "J": "J", "C": "°C", "g": "g"}
     for table in TABLES.values():
         for column in table.columns:
             assert column.unit == units.get(column.name.rpartition("_")[2], ""), f"{table.name}.{column.name}"
