@@ -196,6 +196,7 @@ class Placement:
         parts: what each device holds; weights and KV bytes are read off these.
         lanes: steps in flight at once (a pipeline of S stages keeps S batches moving).
         resident: bytes of weights kept in memory on each device; None: all of its parts.
+        resident_as: what to call these bytes in the result: `weights`, or `page cache` where they are pages of a file that come and go.
         pools: bounded pools of the replica by name, for `Alloc` and `Free`: capacity in the unit that the plan uses.
         reads: which devices read weights from storage (checked to have one).
     """
@@ -204,6 +205,7 @@ class Placement:
     parts: Mapping[str, tuple[Part, ...]]
     lanes: int = 1
     resident: Mapping[str, float] | None = None
+    resident_as: str = "weights"
     pools: Mapping[str, float] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
 

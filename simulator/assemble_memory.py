@@ -18,7 +18,17 @@ from dataclasses import dataclass
 from edgewright.hwmodels import Device
 from edgewright.simulator.assemble import Setup
 
-__all__ = ["Capacity", "Shortage", "kv_bytes_per_token", "kv_capacities", "kv_memory", "resident_bytes", "state_bytes"]
+__all__ = [
+    "Capacity",
+    "Shortage",
+    "activation_bytes",
+    "kv_bytes_per_token",
+    "kv_capacities",
+    "kv_memory",
+    "resident_bytes",
+    "state_bytes",
+    "weight_bytes",
+]
 
 
 class Shortage(ValueError):
@@ -49,12 +59,21 @@ class Capacity:
 
 
 def resident_bytes(setup: Setup) -> dict[str, float]:
-    """Bytes of weights that a replica keeps in memory on each of its devices; for models that do not generate, activations as well."""
+    """Bytes that a replica always needs on each of its devices besides its workspace: weights and activations."""
+    activations = activation_bytes(setup)
+    return {device: weights + activations for device, weights in weight_bytes(setup).items()}
+
+
+def weight_bytes(setup: Setup) -> dict[str, float]:
+    """Bytes of weights that a replica keeps in memory on each of its devices."""
     placement = setup.placement
     held = {device: sum(part.weight_bytes for part in parts) for device, parts in placement.parts.items()}
-    weights = held if placement.resident is None else {**held, **placement.resident}
-    activations = 0.0 if setup.model.generates else setup.model.peak_activation_bytes(setup.format)
-    return {device: weight + activations for device, weight in weights.items()}
+    return held if placement.resident is None else {**held, **placement.resident}
+
+
+def activation_bytes(setup: Setup) -> float:
+    """Bytes of activations on each device of a replica; for models that generate they are in the engine's workspace."""
+    return 0.0 if setup.model.generates else setup.model.peak_activation_bytes(setup.format)
 
 
 def kv_bytes_per_token(setup: Setup) -> dict[str, float]:

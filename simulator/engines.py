@@ -104,29 +104,33 @@ class MemoryPool:
 
     Attributes:
         capacity: what there is; `level`: what is taken; `peak`: the most that was taken.
+        owners: what is taken by whom, by name; `peaks`: the most that each had at once. Who gives back what another took leaves its name.
     """
 
-    __slots__ = ("capacity", "level", "name", "peak", "waiting")
+    __slots__ = ("capacity", "level", "name", "owners", "peak", "peaks", "waiting")
 
     def __init__(self, name: str, capacity: float) -> None:
         self.name = name
         self.capacity = capacity
         self.level = 0.0
         self.peak = 0.0
-        self.waiting: deque[tuple[float, Callable[[], None]]] = deque()
+        self.owners: dict[str, float] = {}
+        self.peaks: dict[str, float] = {}
+        self.waiting: deque[tuple[float, Callable[[], None], str]] = deque()
 
-    def take(self, amount: float, granted: Callable[[], None]) -> None:
-        """Take `amount` when there is room, then call `granted` (now, if there is room and nobody waits)."""
+    def take(self, amount: float, granted: Callable[[], None], owner: str = "") -> None:
+        """Take `amount` for `owner` when there is room, then call `granted` (now, if there is room and nobody waits)."""
         if amount > self.capacity:
             raise PoolOverflow(f"pool {self.name}: {amount:g} asked, capacity is {self.capacity:g}")
-        self.waiting.append((amount, granted))
+        self.waiting.append((amount, granted, owner))
         self._grant()
 
-    def give(self, amount: float) -> None:
+    def give(self, amount: float, owner: str = "") -> None:
         """Give `amount` back."""
         if amount > self.level + 1e-9 * self.peak:
             raise PoolOverflow(f"pool {self.name}: {amount:g} given back, {self.level:g} was taken")
         self.level = max(0.0, self.level - amount)
+        self.owners[owner] = max(0.0, self.owners.get(owner, 0.0) - amount)
         self._grant()
 
     def withdraw(self, granted: Callable[[], None]) -> None:
@@ -136,9 +140,11 @@ class MemoryPool:
 
     def _grant(self) -> None:
         while self.waiting and self.level + self.waiting[0][0] <= self.capacity * (1.0 + 1e-12):
-            amount, granted = self.waiting.popleft()
+            amount, granted, owner = self.waiting.popleft()
             self.level += amount
             self.peak = max(self.peak, self.level)
+            self.owners[owner] = self.owners.get(owner, 0.0) + amount
+            self.peaks[owner] = max(self.peaks.get(owner, 0.0), self.owners[owner])
             granted()
 
 

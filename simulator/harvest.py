@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from edgewright.simulator.assemble_memory import kv_bytes_per_token, resident_bytes
+from edgewright.simulator.assemble_memory import kv_bytes_per_token
+from edgewright.simulator.harvest_memory import memory_rows
 from edgewright.simulator.meter import amounts
 from edgewright.simulator.provenance import provenance_of, topology_of, versions
 from edgewright.simulator.result import Result
 from edgewright.simulator.tables import empty
 
 if TYPE_CHECKING:
-    from edgewright.simulator.replica import Replica
     from edgewright.simulator.simulation import Simulation
 
 __all__ = ["harvest"]
@@ -26,7 +25,7 @@ def harvest(simulation: Simulation) -> Result:
     tables["itl"] = recorder.itl()
     tables["energy"] = _energy(simulation)
     tables["resources"] = _resources(simulation)
-    tables["memory"] = _memory(simulation)
+    tables["memory"] = memory_rows(simulation)
     tables["replicas"] = _replicas(simulation)
     return Result(_meta(simulation), tables)
 
@@ -83,59 +82,6 @@ def _resources(simulation: Simulation) -> dict[str, list[Any]]:
         for column, cell in zip(table.values(), row, strict=True):
             column.append(cell)
     return table
-
-
-def _memory(simulation: Simulation) -> dict[str, list[Any]]:
-    """Peaks by pool: what replicas hold in each device's main pool, and what plans took of any pool by `Alloc`."""
-    table = empty("memory")
-    for device, spec in simulation.machine.cluster.devices.items():
-        for pool in spec.pools.values():
-            scope = f"{device}.{pool.name}"
-            held = _held(simulation, device) if pool is spec.main_pool else []
-            taken = simulation.machine.pools[scope].peak
-            if taken:
-                held.append(("plans", taken))
-            if held:
-                total = taken + (_peak_together(simulation, device) if pool is spec.main_pool else 0.0)
-                held.append(("total", total))
-            for allocation, peak in held:
-                for column, cell in zip(table.values(), (scope, allocation, pool.capacity - pool.reserved, peak), strict=True):
-                    column.append(cell)
-    return table
-
-
-def _replicas_on(simulation: Simulation, device: str) -> list[Replica]:
-    return [replica for replica in simulation.replicas.values() if device in replica.placement.parts]
-
-
-def _held(simulation: Simulation, device: str) -> list[tuple[str, float]]:
-    found = []
-    for replica in _replicas_on(simulation, device):
-        found.append((f"{replica.name} weights", resident_bytes(replica.setup)[device]))
-        if replica.kv is not None:
-            found.append((f"{replica.name} KV", replica.kv.peak * _block_bytes(replica, device)))
-        if replica.preset.workspace:
-            found.append((f"{replica.name} workspace", replica.preset.workspace))
-    return found
-
-
-def _block_bytes(replica: Replica, device: str) -> float:
-    return replica.preset.block_size * kv_bytes_per_token(replica.setup)[device]
-
-
-def _peak_together(simulation: Simulation, device: str) -> float:
-    """The most that the replicas on a device held at one moment: constant parts, and the highest sum of their KV blocks over time."""
-    there = _replicas_on(simulation, device)
-    constant = sum(resident_bytes(replica.setup)[device] + replica.preset.workspace for replica in there)
-    sizes = {replica.name: _block_bytes(replica, device) for replica in there if replica.kv is not None}
-    now: dict[str, float] = {}
-    highest = 0.0
-    rows = simulation.recorder.rows["kv"]
-    for _, name, blocks in sorted(zip(rows["time_s"], rows["replica"], rows["blocks"], strict=True), key=itemgetter(0)):
-        if name in sizes:
-            now[name] = blocks * sizes[name]
-            highest = max(highest, sum(now.values()))
-    return constant + highest
 
 
 def _replicas(simulation: Simulation) -> dict[str, list[Any]]:

@@ -197,9 +197,9 @@ class Execution:
         match op:
             case Alloc(pool=pool, amount=amount):
                 self.handles[node] = partial(self.scope.pool(pool).withdraw, ended)
-                self.scope.pool(pool).take(float(amount_of(amount, self.step)), ended)
+                self.scope.pool(pool).take(float(amount_of(amount, self.step)), ended, self.scope.name)
             case Free(pool=pool, amount=amount):
-                self.scope.pool(pool).give(float(amount_of(amount, self.step)))
+                self.scope.pool(pool).give(float(amount_of(amount, self.step)), self.scope.name)
                 ended()
             case Signal(flag=flag, count=count):
                 self.scope.flag(flag).raise_by(count)
@@ -348,7 +348,7 @@ class Execution:
             for follower in self.strand.succs[node]:
                 self._release(follower)
         for pool, amount in taken.items():
-            self.scope.pool(pool).give(amount)
+            self.scope.pool(pool).give(amount, self.scope.name)
 
     def _taken(self, nodes: tuple[int, ...]) -> dict[str, float]:
         """What those of the nodes that have ended took of each pool and did not give back."""

@@ -150,7 +150,7 @@ def _memory(run: Recorded) -> Grid:
             pool,
             allocation,
             readable(peak, "B"),
-            readable(peak / capacity, "%") + (f" of {readable(capacity, 'B')}" if allocation == "total" else ""),
+            "" if isnan(capacity) else readable(peak / capacity, "%") + (f" of {readable(capacity, 'B')}" if allocation == "total" else ""),
         ]
         for pool, allocation, capacity, peak in zip(*(memory[column] for column in memory), strict=True)
     ]

@@ -129,9 +129,9 @@ utilisation    | float |   | mean share of the capacity used in the bin, in [0, 
 """
 
 _MEMORY = """
-pool           | str   |   | scope, e.g. orin0.ram
+pool           | str   |   | scope, e.g. orin0.ram; orin0.nvme0 for a storage, card.host for the memory of a host that is no device
 allocation     | str   |   | what holds the bytes, e.g. `chat.0 KV`, its last word their kind; `total` is the pool's own peak
-capacity_bytes | float | B | capacity of the pool, less what the system keeps
+capacity_bytes | float | B | capacity of the pool, less what the system keeps; NaN if nobody said
 peak_bytes     | float | B | most bytes held at once by this allocation
 """
 

@@ -1,4 +1,4 @@
-"""Weights on demand under LRU, as an operating system's page cache keeps a memory-mapped model.
+"""Weights on demand under LRU, in whole blocks: an engine that keeps a cache of layers. (`mmap`: pages, as an operating system keeps them.)
 
 Inference reads its blocks in the same cyclic order in every pass, the worst case for LRU (Belady, IBM Systems Journal 5(2), 1966;
 Smaragdakis et al., EELRU, SIGMETRICS 1999): when a block's turn comes, all others have been used since. It is still there only if all
@@ -34,9 +34,8 @@ class Lru:
     Attributes:
         storage: name of the storage that is read; None: each device's first.
 
-    How wrong it can be: blocks are read whole, though a lookup touches few pages of an embedding table; an operating system reads ahead
-    and so overlaps some of it, at page granularity, and its LRU is an approximation. Sequential rates are charged. With several steps in
-    flight each pays for its own reads.
+    How wrong it can be: blocks are read whole, though a lookup touches few pages of an embedding table, each at the sequential rate. With
+    several steps in flight each pays for its own reads.
     """
 
     storage: str | None = None
@@ -58,10 +57,12 @@ class Lru:
         return replace(placement, program=rewrite_parts(plan, on_demand), resident=resident, reads=full)
 
 
-def loaded(compute: Compute, block: Part, nbytes: float, storage: str | None) -> list[Op]:
-    """A read of that many bytes, then the compute of the block; no read of nothing."""
+def loaded(
+    compute: Compute, block: Part, nbytes: float, storage: str | None, request: float | None = None, depth: int | None = None
+) -> list[Op]:
+    """A read of that many bytes (in requests of `request` bytes, `depth` in flight), then the compute of the block; no read of nothing."""
     run = block_compute(compute, block)
-    return [Load(compute.device, nbytes, storage), run] if nbytes > 0.0 else [run]
+    return [Load(compute.device, nbytes, storage, block=request, depth=depth), run] if nbytes > 0.0 else [run]
 
 
 def block_compute(compute: Compute, block: Part) -> Compute:

@@ -358,7 +358,7 @@ def _energy_comes_back(self, joules):
 
 def _pools_overflow(self):
     while self.waiting:
-        amount, granted = self.waiting.popleft()
+        amount, granted, _ = self.waiting.popleft()
         self.level += amount
         granted()
 

@@ -138,6 +138,10 @@ CASES = {
         ),
         any_cached,
     ),
+    "mapped weights": (
+        Draft(0.3, 6, device=SD, replica={"residency": {"policy": "mmap", "replacement": "random"}, "weight_budget": "100 MB"}),
+        lambda run: run.resources.amount[run.resources.resource == "pi.sd.read"].item() > 0,
+    ),
     "chunked prefill": (Draft(2.0, service={"batching": {"policy": "chunked_prefill", "budget": 64}}), lambda run: len(run.jobs) > 10),
     "static batches": (Draft(service={"batching": {"policy": "static", "size": 3, "timeout": 1}}), lambda run: len(run.jobs) > 5),
     "dynamic batches": (Draft(service={"batching": {"policy": "dynamic", "size": 3, "timeout": 1}}), lambda run: len(run.jobs) > 5),
