@@ -73,7 +73,8 @@ class JobView(Protocol):
 
 
 class WaitingView(Protocol):
-    """A job in a replica's queue. `tokens`: prompt tokens still to compute (1 for a one-shot job); `cached`: already in the cache."""
+    """A job in a replica's queue. `tokens`: prompt tokens still to compute (1 for a one-shot job; 0 if its KV waits in the swap space);
+    `cached`: already in the cache."""
 
     @property
     def id(self) -> int: ...
@@ -110,7 +111,8 @@ class ReplicaView(Protocol):
 
     Attributes:
         now: simulated time.
-        waiting: queue in arrival order (preempted jobs first).
+        waiting: queue in arrival order (preempted jobs first). While one of them waits in the engine's swap space, no job that has not run
+            yet may be admitted before it, or the batch is refused.
         running: batch in order of admission.
         max_sequences, max_tokens: the engine's limits on sequences in the batch and tokens in one step.
         generates: whether jobs decode token by token; False for one-shot models.

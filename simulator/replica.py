@@ -221,7 +221,7 @@ class Replica:
             raise ValueError(f"{self.name}: batching admitted jobs {missing}, which are not waiting")
         taken = [by_id[job] for job in jobs]
         left = [request.id for request in self.waiting if request.swapped and request not in taken]
-        if left and not all(request.swapped for request in taken):
+        if left and not all(request.preemptions for request in taken):
             raise ValueError(f"{self.name}: batching admitted jobs {list(jobs)} before jobs {left}, which wait in the swap space")
         if self.kv is not None:
             for request in taken:

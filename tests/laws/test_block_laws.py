@@ -1,10 +1,13 @@
-"""Blocks of KV memory are conserved whatever happens to requests, sessions and shared prefixes: free + used + retained = capacity."""
+"""Memory is conserved: blocks of KV whatever happens to requests, sessions and shared prefixes (free + used + retained = capacity), and
+what plans take of pools, by owner."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgewright.policies.kv import Full, HeavyHitters
 from edgewright.simulator.blocks import BlockPool
+from edgewright.simulator.engines import MemoryPool
 from edgewright.simulator.request import Request
 from edgewright.workloads import Job
 
@@ -90,3 +93,18 @@ def test_blocks_are_conserved(capacity, block, whole, script):
         elif driver.running:
             driver.leave(number, action)
         require_conserved(driver.pool, driver.running)
+
+
+@given(script=st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 10)), max_size=40), capacity=st.integers(10, 25))
+def test_pools_hold_what_their_owners_hold(script, capacity):
+    """Owners take, and give back what they took longest ago, in any order; requests wait while there is no room."""
+    pool, granted = MemoryPool("ram", float(capacity)), {name: [] for name in "abc"}
+    for name, amount in script:
+        if amount % 3 and granted[name]:
+            pool.give(granted[name].pop(0), name)
+        else:
+            pool.take(float(amount), lambda name=name, amount=amount: granted[name].append(float(amount)), name)
+        assert pool.level == pytest.approx(sum(pool.owners.values()))
+        assert {owner: held for owner, held in pool.owners.items() if held} == {owner: sum(held) for owner, held in granted.items() if held}
+        assert all(pool.owners[owner] <= peak <= pool.peak for owner, peak in pool.peaks.items())
+        assert pool.level <= pool.peak <= pool.capacity

@@ -125,6 +125,10 @@ CASES = {
         Draft(1.5, device=SD, service={"engine": SWAPPING}, replica=SMALL),
         lambda run: (run.replicas.swapped_in_bytes > 0).any(),
     ),
+    "swapped to the host": (
+        Draft(9.0, 4, device={"device": "rtx4090"}, service={"engine": {**SWAPPING, "swap_to": "host"}}, replica={"kv_capacity": "6 MB"}),
+        lambda run: (run.replicas.swapped_in_bytes > 0).any(),
+    ),
     "rejected": (Draft(1.5, service={"engine": {**SWAPPING, "preemption": "reject"}}, replica=SMALL), any_failed),
     "shared prefixes": (Draft(1.5, replica=SMALL, workload={"prefix": {"tokens": 40, "groups": 2}}), any_cached),
     "sessions with prefixes": (

@@ -111,8 +111,8 @@ def test_what_fits_is_never_read():
 
 
 def test_a_cache_one_page_too_small_reads_everything_under_lru_and_little_at_random():
-    """Two blocks of 50 pages in windows of 10, two in flight: the disk is kept busy, 0.1 s + 0.5 s each. Random replacement with room for 99
-    misses under 3 %."""
+    """Two blocks of 50 pages in windows of 10, two in flight: the disk is kept busy, 0.1 s + 0.5 s each. Random replacement with room for
+    99 misses under 3 %."""
     reads = Mmap(readahead=10.0 * PAGE)
     assert seconds(reads, 99) == pytest.approx(1.2)
     missing = 1.0 - cyclic_hits(100, 99, "random")

@@ -111,3 +111,18 @@ def test_more_swap_space_than_the_storage_holds_is_refused(boards):
     disk = {"storage": {"disk": {**DISK["storage"]["disk"], "capacity": "1 MB"}}}
     with pytest.raises(ScenarioError, match="swap_space"):
         boards(1, SMALL, engine=SWAP, device=disk)
+
+
+@pytest.mark.parametrize("space", ["1 GB", "2 MB"])
+def test_every_question_is_answered_whole_however_little_is_swapped(boards, space):
+    """Half as many tokens of cache as the questions want: with room to swap for all of them or for one, all are answered."""
+    arrivals = {"process": "poisson", "rate": "20 /min"}
+    disk = {"storage": {"disk": {"read": "20 MB/s", "write": "10 MB/s", "latency": "0 s"}}}
+    simulation = boards(1, {"kv_capacity": "5 MB"}, arrivals, output=120, engine=SWAP | {"swap_space": space}, device=disk)
+    simulation.run_until(simulation.end)
+    jobs, swap = simulation.result().jobs, simulation.replicas["chat.only"].swap
+    assert set(jobs.status) == {"completed"}
+    assert set(jobs.output_tokens) == {120}
+    assert jobs.preemptions.sum() > 5
+    assert 0 < swap.peak <= swap.capacity
+    assert swap.used == 0
