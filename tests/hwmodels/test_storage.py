@@ -71,14 +71,22 @@ def test_one_request_takes_its_latency_once_and_more_in_flight_overlap():
 
 
 def test_users_slow_each_other_once_their_depths_exceed_the_devices():
-    """On a disk that takes 4: two users of depth 2 as fast as one; two of depth 4 half as fast (here after the latency of 1 s)."""
+    """On a disk that takes 4: two users of depth 2 as fast as one; two of depth 4 half as fast."""
     cluster = on(DISK)
 
     def seconds(users, depth):
         return max(ends(cluster, par(*(Load("a", 4000.0, block=100.0, depth=depth) for _ in range(users)))))
 
     assert seconds(2, 2) == pytest.approx(seconds(1, 2))
-    assert seconds(2, 4) - 1.0 == pytest.approx(2 * (seconds(1, 4) - 1.0))
+    assert seconds(2, 4) == pytest.approx(2 * seconds(1, 4))
+
+
+@pytest.mark.parametrize(("users", "response"), [(1, 1.1), (4, 1.1), (8, 2.2), (20, 5.5)])
+def test_requests_beyond_the_depth_queue(users, response):
+    """Users with one request of 100 B each, again and again: 1.1 s up to the four that it takes; beyond, users / 4 * 1.1 s by Little's
+    law. So the latency of a small request rises under the load of others."""
+    plan = par(*(seq(*(Load("a", 100.0, block=100.0, depth=1) for _ in range(5))) for _ in range(users)))
+    assert ends(on(DISK), plan) == [pytest.approx(response * turn) for turn in range(1, 6) for _ in range(users)]
 
 
 def test_half_duplex_shares_time_between_reading_and_writing():
