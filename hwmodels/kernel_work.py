@@ -39,6 +39,12 @@ FORMATS: Mapping[str, KernelFormat] = MappingProxyType(
     {
         "fp32": KernelFormat("fp32", 32.0),
         "fp64": KernelFormat("fp64", 64.0, 64.0),
+        "fp16": KernelFormat("fp16", 16.0),
+        "bf16": KernelFormat("bf16", 16.0),
+        "int8": KernelFormat("int8", 8.0, row_bits=32.0),
+        "q4_0": KernelFormat("int8", 4 + 16 / 32),
+        "q2_0": KernelFormat("int8", 2 + 16 / 32),
+        **{f"int{bits}": KernelFormat("int8", bits + 16 / 128) for bits in (1, 2, 3, 4)},
     }
 )
 """The formats of product kernels, by the names that the kernels give them."""
@@ -79,7 +85,8 @@ def product(
 def kernel_work(name: str, shape: tuple[int, ...], dtype: str) -> Work:
     """What one call of the kernel `name` asks for at that shape (extents along its axes) and format.
 
-    Probes of memory count the bytes that they read and write, under the class that streams are priced in. Raises `ValueError` for a
+    Probes of memory count the bytes that they read and write, under the class that streams are priced in; probes of arithmetic count
+    operations and no bytes. Raises `ValueError` for a
     kernel that nothing is known of (a pointer chase asks for no bytes or operations that a price could follow).
     """
     known = _WORKS.get(name)
@@ -104,9 +111,18 @@ def _gemv(shape: tuple[int, ...], dtype: str) -> Work:
     return _matrix("gemv", 1, n, m, dtype)
 
 
+def _lut_gemv(shape: tuple[int, ...], dtype: str) -> Work:
+    m, n = shape
+    return _matrix("lut_gemv", 1, n, m, dtype)
+
+
 def _gemm(shape: tuple[int, ...], dtype: str) -> Work:
     m, n, k = shape
     return _matrix("gemm", m, k, n, dtype)
+
+
+def _peak(shape: tuple[int, ...], dtype: str) -> Work:
+    return Work.of("gemm", dtype, 2.0 * shape[0])
 
 
 def _stream(kernel: str, arrays: int, operations: float) -> Callable[[tuple[int, ...], str], Work]:
@@ -127,7 +143,12 @@ _WORKS: Mapping[str, Callable[[tuple[int, ...], str], Work]] = MappingProxyType(
         "read": _stream("elementwise", 1, 1.0),
         "triad": _stream("elementwise", 3, 2.0),
         "triad_past": _stream("elementwise", 3, 2.0),
+        **{f"peak_{dtype}": _peak for dtype in ("fp64", "fp32", "fp16", "bf16", "int8")},
         "gemv": _gemv,
         "gemm": _gemm,
+        **{f"gemv_{format}": _gemv for format in ("fp16", "bf16", "int8", "q4_0", "q2_0")},
+        **{f"gemm_{format}": _gemm for format in ("fp16", "bf16", "int8", "q4_0", "q2_0")},
+        "gemm_packed": _gemm,
+        "lut_gemv": _lut_gemv,
     }
 )

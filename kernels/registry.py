@@ -51,7 +51,12 @@ def _load_all() -> None:
     import edgewright.kernels.gemm
     import edgewright.kernels.gemv
     import edgewright.kernels.latency
-    import edgewright.kernels.memory  # noqa: F401
+    import edgewright.kernels.lut
+    import edgewright.kernels.memory
+    import edgewright.kernels.peaks
+    import edgewright.kernels.products_block
+    import edgewright.kernels.products_float
+    import edgewright.kernels.products_int8  # noqa: F401
 
     for entry in entry_points(group="edgewright.kernels"):
         entry.load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import cycle, islice
 from threading import Barrier
 from typing import Protocol, TypeAlias
@@ -124,8 +124,11 @@ def running(host: Host, calls: Sequence[Sequence[Call]], core: int | None) -> It
         pool = stack.enter_context(ThreadPoolExecutor(len(calls)))
         settle = Barrier(len(calls))
 
-        def pin(each: int) -> int | None:
-            settle.wait()  # every thread of the pool takes exactly one core
-            return host.pinned(each).__enter__()
+        pins = [host.pinned(each) for each in cores]  # never left: the threads end with the pool
 
-        yield _Team([_Member(each, host) for each in calls], pool, tuple(pool.map(pin, cores)))
+        def pin(each: AbstractContextManager[int | None]) -> int | None:
+            settle.wait()  # every thread of the pool takes exactly one core
+            return each.__enter__()
+
+        yield _Team([_Member(each, host) for each in calls], pool, tuple(pool.map(pin, pins)))
+        del pins

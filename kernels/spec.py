@@ -39,7 +39,7 @@ class Kernel:
         dtypes: the number formats it is written for, of the weights where operands differ.
         operands: `(shape, dtype, generator) -> arrays`, filled at random; the first one is written by a call, the others are read,
             and what a call needs besides (packing buffers) comes last.
-        run: one call on those arrays; writes the first, returns nothing, allocates nothing.
+        run: one call on those arrays; writes the first, returns nothing, allocates nothing that grows.
         reference: the same in plain NumPy: returns what `run` must leave in the first array.
         calibrates: the kernel class that its timings tell about, one of `hwmodels.KERNELS`; by default its name. Empty: they tell
             about a part of the machine instead (a peak, a bandwidth, a latency).

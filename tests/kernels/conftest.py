@@ -13,9 +13,9 @@ from edgewright.kernels.native import code_path, native_status
 def _ran(name, shape, dtype, form, seed=0):
     implementation, _, path = form.partition(":")
     chosen = kernel(name)
-    operands = tuple(map(aligned, chosen.operands(chosen.checked(shape, dtype), dtype, np.random.default_rng(seed))))
-    operands[0][...] = 77
-    with code_path(path) if path else nullcontext():
+    with code_path(path) if path else nullcontext():  # operands too: how weights are packed may follow the path
+        operands = tuple(map(aligned, chosen.operands(chosen.checked(shape, dtype), dtype, np.random.default_rng(seed))))
+        operands[0][...] = 77
         chosen.forms[implementation](*operands)
     return operands
 

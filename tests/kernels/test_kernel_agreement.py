@@ -103,7 +103,7 @@ def test_what_is_not_a_number_is_not_hidden(name, shape):
     assert np.isfinite(operands[0][[0, 2]]).all()
 
 
-@pytest.mark.parametrize("name", kernel_names())
+@pytest.mark.parametrize("name", [name for name in kernel_names() if not name.startswith("peak_")])  # whose operands are a count
 def test_operands_follow_the_seed(name):
     chosen = kernel(name)
     shape = chosen.multiples or (6,) * len(chosen.axes)

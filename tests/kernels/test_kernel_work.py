@@ -18,6 +18,11 @@ PARTS = {
     "triad_past": {"activations": (0, 1, 2)},
     "gemv": {"weights": (1,), "activations": (0, 2)},
     "gemm": {"weights": (2,), "activations": (0, 1)},
+    **{f"gem{one}_{dtype}": {"weights": (1,), "activations": (0, 2)} for one in "vm" for dtype in ("fp16", "bf16", "q4_0", "q2_0")},
+    "gemm_packed": {"weights": (1,), "activations": (0, 2)},
+    "gemv_int8": {"weights": (1, 2), "activations": (0, 3)},
+    "gemm_int8": {"weights": (1, 2), "activations": (0, 3)},
+    "lut_gemv": {"weights": (1,), "activations": (0, 2)},
 }
 SHAPES = {
     "copy": [(1,), (1000,)],
@@ -27,6 +32,9 @@ SHAPES = {
     "triad_past": [(7, 1), (1000, 1)],
     "gemv": [(7, 3), (1, 64)],
     "gemm": [(5, 4, 3), (1, 6, 2)],
+    **{f"gemv_{dtype}": [(16, 32), (48, 256)] for dtype in ("fp16", "bf16", "int8", "q4_0", "q2_0")},
+    **{f"gemm_{dtype}": [(1, 16, 32), (5, 48, 256)] for dtype in ("fp16", "bf16", "int8", "q4_0", "q2_0", "packed")},
+    "lut_gemv": [(16, 128), (48, 256)],
 }
 PROBES = ("chase", "gather", "strided")
 CALLS = [(name, shape) for name, shapes in SHAPES.items() for shape in shapes if name in kernel_names()]
@@ -80,7 +88,21 @@ def test_counted_operations_are_two_for_each_multiplication(name, shape):
     assert kernel_work(name, shape, "fp32").flops == {"fp32": 2.0 * Counted.made}
 
 
-@pytest.mark.parametrize(("name", "rows", "shape"), [("gemv", 1, (7, 3)), ("gemm", 5, (5, 7, 3))])
+@pytest.mark.parametrize("name", [name for name in kernel_names() if name.startswith("peak_")])
+def test_a_peak_is_two_operations_for_each_multiplication_and_no_bytes(name):
+    (dtype,) = kernel(name).dtypes
+    work = kernel_work(name, (768,), dtype)
+    assert work.flops == {dtype: 2.0 * 768}
+    assert set(work.bytes.values()) == {0.0}
+
+
+def test_a_block_format_takes_the_bits_that_models_count_for_it():
+    # 32 weights of 4 bits and a scale of 16: 4.5 bits, in the kernel as in the format of a model.
+    of_kernel = kernel_work("gemv_q4_0", (16, 32), "q4_0").bytes["weights"]
+    assert of_kernel == 16 * 32 * format_named("q4_0").weight_bits / 8
+
+
+@pytest.mark.parametrize(("name", "rows", "shape"), [("gemv", 1, (7, 3)), ("gemm", 5, (5, 7, 3)), ("gemm_packed", 5, (5, 7, 3))])
 def test_a_model_counts_the_same_product_alike(name, rows, shape):
     of_model = Linear("product", inputs=3, outputs=7).terms(Step(prefill=rows), format_named("fp32"), 1, (0,))
     assert of_model == kernel_work(name, shape, "fp32").terms
