@@ -26,7 +26,7 @@
 #endif
 
 /* Raised whenever an entry point, its operands or a packing changes: Python refuses a library of another number. */
-#define EW_INTERFACE 1
+#define EW_INTERFACE 2
 
 typedef struct {
     void *data;

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INTERFACE", "PATHS", "NativeFunction", "NativeStatus", "code_path", "native_function", "native_status"]
 
-INTERFACE = 1
+INTERFACE = 2
 """The number of entry points, operands and packings that this package expects; `EW_INTERFACE` in `edgewright.h`."""
 PATHS = ("plain", "neon", "avx2", "avx512", "avx512_bf16")
 """Code paths by their number in `edgewright.h`. `avx512` needs its byte permutes and dot products too (VBMI, VNNI)."""

@@ -190,6 +190,21 @@ def test_two_threads_run_at_once_on_cores_of_their_own():
     assert sample.seconds > 0
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_threads_stay_on_their_cores_while_they_work():
+    seen = set()
+
+    def run(target):
+        seen.add(frozenset(os.sched_getaffinity(0)))
+        target[:] = sum(range(2000))
+
+    before = os.sched_getaffinity(0)
+    fake = Kernel("fake", ("n",), ("fp64",), lambda shape, *_: (np.zeros(shape),), run, None)
+    sample = measure(fake, (4,), "fp64", effort=Effort(budget=0.05), threads=2)
+    assert seen == {frozenset({core}) for core in sample.cores}
+    assert os.sched_getaffinity(0) == before
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be pinned here")
 def test_more_threads_than_cores_are_refused():
     with pytest.raises(ValueError, match="threads need a core each"):
