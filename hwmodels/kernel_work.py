@@ -42,6 +42,7 @@ FORMATS: Mapping[str, KernelFormat] = MappingProxyType(
         "fp16": KernelFormat("fp16", 16.0),
         "bf16": KernelFormat("bf16", 16.0),
         "int8": KernelFormat("int8", 8.0, row_bits=32.0),
+        "q8_0": KernelFormat("int8", 8 + 16 / 32),
         "q4_0": KernelFormat("int8", 4 + 16 / 32),
         "q2_0": KernelFormat("int8", 2 + 16 / 32),
         **{f"int{bits}": KernelFormat("int8", bits + 16 / 128) for bits in (1, 2, 3, 4)},
