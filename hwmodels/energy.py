@@ -145,7 +145,7 @@ def flop_joules(engine: Engine, dtype: str) -> float:
 
 def reach(engine: Engine) -> tuple[float, float]:
     """The largest fractions of its compute peak and of its bus bandwidth that any kernel class reaches on an engine."""
-    all_of_them = [efficiency_of(engine, kernel) for kernel in KERNELS]
+    all_of_them = [*(efficiency_of(engine, kernel) for kernel in KERNELS), *engine.efficiency.values()]
     return max(each.compute for each in all_of_them), max(each.memory for each in all_of_them)
 
 

@@ -29,6 +29,7 @@ from edgewright.hwmodels.work import KERNELS
 
 __all__ = [
     "OTHER",
+    "CollectiveCosts",
     "Effect",
     "Figures",
     "Power",
@@ -36,8 +37,10 @@ __all__ = [
     "architecture_of",
     "arithmetic",
     "bus_share",
+    "collective_costs",
     "core_share",
     "engine_class",
+    "families",
     "figures_of",
     "measured_name",
     "power_class",
@@ -71,6 +74,7 @@ class Figures:
 
     Attributes:
         compute, memory: fractions of peak and of bandwidth by kernel class and format (`gemv.int8`; `elementwise` in any).
+        ramp: seconds per launch by kernel class and format, besides the launch itself.
         launch: kernel launches cost so many times the device's launch overhead.
         step_s: seconds of the host per step (a decode step, a batch) that nothing hides.
         sync_s: seconds per synchronisation of several devices, besides the links'.
@@ -82,6 +86,7 @@ class Figures:
 
     compute: Mapping[str, float]
     memory: Mapping[str, float]
+    ramp: Mapping[str, float] = field(default_factory=dict)
     launch: float = 1.0
     step_s: float = 0.0
     sync_s: float = 0.0
@@ -90,6 +95,19 @@ class Figures:
     spread: tuple[float, float] = (-0.7, 0.7)
     spread_unseen: tuple[float, float] = (-0.7, 0.7)
     rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CollectiveCosts:
+    """What the collectives of a library cost on a system of GPUs.
+
+    Attributes:
+        figures: by the names of `hwmodels.collective_library.cost_terms`.
+        spread: 5 % and 95 % quantiles of log(measured / predicted).
+    """
+
+    figures: Mapping[str, float]
+    spread: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +159,7 @@ def engine_class(device: Device, engine: str) -> str:
 
 def architecture_of(device: Device, engine: str) -> str:
     """The family of the engine's design (`ampere`, `cortex-a76`, ...) by the device's name; empty if nobody says."""
-    table: Mapping[str, str] = _document("architectures")[device.engines[engine].kind if _kind_known(device, engine) else "none"]
+    table: Mapping[str, str] = _document("architectures").get(device.engines[engine].kind, {})
     return next((name for pattern, name in table.items() if re.search(pattern, device.name)), "")
 
 
@@ -153,6 +171,11 @@ def measured_name(device: Device) -> str:
 def software_names(engine: str) -> tuple[str, ...]:
     """The families known on a class of engines, sorted."""
     return tuple(sorted(name for name, classes in _document("software")["software"].items() if engine in classes))
+
+
+def families() -> tuple[str, ...]:
+    """All families of software that anything is known of, sorted."""
+    return tuple(sorted(_document("software")["software"]))
 
 
 def software(device: Device, engine: str, family: str, threads: float | None = None, cores: float | None = None) -> Software:
@@ -174,9 +197,16 @@ def software(device: Device, engine: str, family: str, threads: float | None = N
     return Software(made, figures.step_s * scale, figures.sync_s * scale, exp(low), exp(high), seen, figures)
 
 
+def collective_costs(system: str) -> CollectiveCosts | None:
+    """The costs that were learned for a system, None if it was not measured."""
+    entry = _document("software").get("collectives", {}).get(system)
+    return None if entry is None else CollectiveCosts(entry["costs"], (float(entry["spread"][0]), float(entry["spread"][1])))
+
+
 def power_class(device: Device, engine: str) -> str:
-    """The class of devices whose power is comparable: the kind of the device and of the engine that works."""
-    return f"{device.kind}/{device.engines[engine].kind}"
+    """The class of devices whose power is comparable: the kind of the device and of the engine that works, or the core of a controller."""
+    kind = device.engines[engine].kind
+    return f"{device.kind}/{architecture_of(device, engine) if kind == 'mcu' else kind}"
 
 
 def power_of(device: Device, engine: str) -> Power:
@@ -221,8 +251,16 @@ def tuned(
     peaks = {name: peak * share for name, peak in arithmetic(family, unit.kind, unit.peaks).items()}
     bus = bus_share(unit) * _drawn(figures.core, threads, cores)
     efficiency = _efficiencies(unit, figures, shift, bus, engine_class(device, engine))
-    made = replace(unit, peaks=peaks, efficiency=efficiency, launch_overhead=unit.launch_overhead * figures.launch * exp(shift.overhead))
+    launch = unit.launch_overhead * figures.launch * exp(shift.overhead)
+    made = replace(unit, peaks=peaks, efficiency=efficiency, launch_overhead=launch, joules_per_flop=_joules(unit, peaks))
     return replace(device, engines=dict(device.engines) | {engine: made})
+
+
+def _joules(unit: Engine, peaks: Mapping[str, float]) -> dict[str, float]:
+    """Energy per operation of every format: of one that other units compute, as much as of fp32, or of the first that has a figure."""
+    known = dict(unit.joules_per_flop)
+    usual = known.get("fp32", next(iter(known.values()), None))
+    return known if usual is None else {dtype: known.get(dtype, usual) for dtype in (*known, *peaks)}
 
 
 def arithmetic(family: str, kind: str, peaks: Mapping[str, float]) -> dict[str, float]:
@@ -261,18 +299,20 @@ def _drawn(core: float, threads: float | None, cores: float | None) -> float:
 def _efficiencies(unit: Engine, figures: Figures, shift: Effect, bus: float, where: str) -> dict[str, Efficiency]:
     """Of every kernel class, in every format that has a figure and in any other."""
     found: dict[str, Efficiency] = {}
+    slower = exp(shift.overhead)
     for kernel in KERNELS:
-        compute, memory = _rates(kernel, figures.compute), _rates(kernel, figures.memory)
+        compute, memory, ramp = (_rates(kernel, each) for each in (figures.compute, figures.memory, figures.ramp))
         if not compute:
-            usual = _figures(OTHER, where) if OTHER in _document("software")["software"] else figures
-            compute, memory = _rates(kernel, usual.compute), _rates(kernel, usual.memory)
+            usual = _figures(OTHER, where)
+            compute, memory, ramp = (_rates(kernel, each) for each in (usual.compute, usual.memory, usual.ramp))
         if not compute:
             plain = default_efficiency(unit.kind, kernel)
-            compute, memory = {kernel: plain.compute}, {kernel: plain.memory}
+            compute, memory, ramp = {kernel: plain.compute}, {kernel: plain.memory}, {kernel: plain.ramp}
         for key, rate in (compute | {kernel: _middle(compute)}).items():
             fast = min(_MOST_COMPUTE, rate * exp(-shift.compute))
             wide = min(_MOST_MEMORY, memory.get(key, _middle(memory)) * exp(-shift.memory)) * bus
-            found[key] = Efficiency(fast, wide, 0.0, 1.0 / figures.overlap)
+            filled = ramp.get(key, _middle(ramp) if ramp else 0.0) * slower
+            found[key] = Efficiency(fast, wide, filled, 1.0 / figures.overlap)
     return found
 
 
@@ -282,7 +322,7 @@ def _rates(kernel: str, figures: Mapping[str, float]) -> dict[str, float]:
 
 def _middle(rates: Mapping[str, float]) -> float:
     """The geometric mean."""
-    return exp(sum(log(rate) for rate in rates.values()) / len(rates))
+    return exp(sum(log(max(rate, 1e-12)) for rate in rates.values()) / len(rates))
 
 
 @cache
@@ -292,10 +332,6 @@ def _figures(family: str, where: str) -> Figures:
         if name in entry:
             entry[name] = (float(entry[name][0]), float(entry[name][1]))
     return Figures(**entry)
-
-
-def _kind_known(device: Device, engine: str) -> bool:
-    return device.engines[engine].kind in _document("architectures")
 
 
 @cache

@@ -41,7 +41,20 @@ def device_of(group: DeviceGroup, files: tuple[Path, ...] = ()) -> Device:
     device = own[group.device] if group.device in own else catalog.device(group.device)
     if group.mode is not None:
         device = with_mode(device, group.mode, catalog.facts(group.device).power_modes[group.mode])
-    return _with_power(_with_memory(device, group), group)
+    return _with_software(_with_power(_with_memory(device, group), group), group.software)
+
+
+def _with_software(device: Device, family: str | None) -> Device:
+    """The device with every engine tuned to a family of software."""
+    from edgewright.hwmodels.software import software
+
+    if family is None:
+        return device
+    measured = Provenance("measured", f"published measurements of {family}, see hwmodels/software.py")
+    figures = {f"{engine}.{figure}": measured for engine in device.engines for figure in ("efficiency", "launch_overhead")}
+    for engine in device.engines:
+        device = software(device, engine, family).device
+    return replace(device, provenance={**device.provenance, **figures})
 
 
 def link_of(group: LinkGroup) -> Link:

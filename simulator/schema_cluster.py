@@ -74,6 +74,9 @@ class DeviceGroup(Table):
 
     device: str = Field(description="catalogue name, or the name of a device in `device_files`")
     mode: str | None = Field(default=None, description="power mode of the catalogue (`30W`), absent: the whole device")
+    software: str | None = Field(
+        default=None, description="family of software whose measured efficiencies its engines have; absent: assumed efficiencies"
+    )
     count: int | None = Field(default=None, ge=1, le=10_000, description="instances; they are named `group0`, `group1`, ...")
     storage: dict[Name, StorageTable] = Field(
         default_factory=dict, description="storages of each instance, by name; the first is the default"
@@ -90,6 +93,14 @@ class DeviceGroup(Table):
     board: Watts | None = Field(default=None, description="constant power outside the module")
     supply_efficiency: Fraction | None = Field(default=None, gt=0, description="plug-to-board efficiency")
     heat: HeatTable | None = Field(default=None, description="temperatures, and a governor that slows it down when hot; absent: none")
+
+    @model_validator(mode="after")
+    def _known_software(self) -> DeviceGroup:
+        from edgewright.hwmodels.software import families
+
+        if self.software is not None and self.software not in families():
+            raise refusal("is no family of software", choices(self.software, families()), at=("software",), value=self.software)
+        return self
 
     def instances(self, name: str) -> tuple[str, ...]:
         """Names of the devices that a group called `name` stands for."""

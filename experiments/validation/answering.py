@@ -18,8 +18,6 @@ from edgewright.hwmodels.software import Power, Software, core_share, power_of, 
 
 __all__ = ["Answer", "Parts", "answer", "parts_of", "watts_of"]
 
-_EXACT = 0.01
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -43,7 +41,7 @@ class Parts:
 def answer(ask: Ask) -> Answer:
     """The answer to a question; raises `Unpredictable` where the device cannot do what is asked."""
     if ask.reading == "constant":
-        return Answer(ask.factor, ask.factor * (1.0 - _EXACT), ask.factor * (1.0 + _EXACT))
+        return Answer(ask.factor, ask.factor * exp(ask.spread[0]), ask.factor * exp(ask.spread[1]))
     parts = parts_of(ask)
     low, high = log(parts.software.low), log(parts.software.high)
     if ask.reading == "seconds":

@@ -44,6 +44,7 @@ class Ask:
         clock: fraction of the engine's highest clock.
         links_s: seconds on links, and `syncs` synchronisations, that nothing hides.
         scope: at which an energy is read.
+        spread: of a constant, the logarithms of measured over predicted between which nine of ten measurements fall.
         model: what was run, for the groups that leave a model out.
     """
 
@@ -59,6 +60,7 @@ class Ask:
     links_s: float = 0.0
     syncs: float = 0.0
     scope: Literal["rail", "module", "board", "plug"] = "module"
+    spread: tuple[float, float] = (-0.01, 0.01)
     model: str = ""
 
 
@@ -116,7 +118,7 @@ def cores_of(device: Device, engine: str) -> float | None:
 
 def ask(row: Row) -> Ask:
     """What a row asks; raises `Unpredictable` with the reason."""
-    from edgewright.experiments.validation import asking_cluster, asking_llm, asking_nets, asking_ops
+    from edgewright.experiments.validation import asking_cluster, asking_llm, asking_nets, asking_network, asking_ops
 
     phase, engine, model = row.text("phase"), row.text("engine"), row.text("model")
     if row.value <= 0.0:
@@ -136,5 +138,5 @@ def ask(row: Row) -> Ask:
     if phase == "inference":
         return asking_nets.ask_net(row)
     if phase == "network":
-        raise Unpredictable("collectives are predicted by edgewright.experiments.validation.collectives")
+        return asking_network.ask_network(row)
     return asking_llm.ask_llm(row)

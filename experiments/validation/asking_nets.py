@@ -95,7 +95,7 @@ def ask_net(row: Row) -> Ask:
     device, model = device_of(row), net_of(row)
     engine, software = _engine(row, device), software_of(row)
     kind = device.engines[engine].kind
-    threads = row.number("threads_or_gpus") if kind == "cpu" else None
+    threads = table("names")["threads"].get(software, row.number("threads_or_gpus")) if kind == "cpu" else None
     clock = _clock(row, device, engine)
     base = Ask(device, engine, software, threads=threads, clock=clock, model=model.name)
     format = _format(row, device, engine)

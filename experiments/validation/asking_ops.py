@@ -15,6 +15,8 @@ from edgewright.workloads.vision_transformer import BidirectionalAttention
 
 __all__ = ["ask_bert", "ask_op", "ask_peak", "ask_seq2seq", "ask_whisper", "decoder_work", "encoder_work"]
 
+_QUERIES, _KEYS = 128, 64
+_WHISPER_PROMPT = 256
 _MS = {"ms": 1e3, "us": 1e6, "s": 1.0}
 
 
@@ -38,8 +40,21 @@ def _attention(row: Row, format: Format) -> Work:
     isl, step = (int(each) for each in re.findall(r"(?:isl|step)=(\d+)", row.text("notes")))
     batch, operator = int(row.number("batch") or 1), CausalAttention(*shape)
     if row.text("phase") == "decode":
-        return _of(operator, Step.of(decode=[isl + step] * batch), format)
-    return _of(operator, Step.of(prefill=[(step, isl)] * batch), format)
+        return _resident(_of(operator, Step.of(decode=[isl + step] * batch), format))
+    whole = Step.of(prefill=[(step, isl)] * batch)
+    tiles = replace(whole, full=whole.full._replace(pairs=float(batch * _tiled_pairs(step, isl))))
+    return _resident(_of(operator, tiles, format))
+
+
+def _tiled_pairs(past: int, new: int) -> int:
+    """Query-key pairs that a kernel computes in tiles of 128 queries and 64 keys (Dao, FlashAttention-2, 2023): whole tiles only."""
+    tiles = -(-new // _QUERIES)
+    return sum(_QUERIES * -(-min(past + new, past + (index + 1) * _QUERIES) // _KEYS) * _KEYS for index in range(tiles))
+
+
+def _resident(work: Work) -> Work:
+    """The work of a benchmark that repeats an operator on the same cache, which then stays on the chip if it fits there."""
+    return Work(tuple(replace(term, activations=term.activations + term.kv, kv=0.0) for term in work))
 
 
 def _layer_operator(row: Row, format: Format) -> Work:
@@ -48,13 +63,14 @@ def _layer_operator(row: Row, format: Format) -> Work:
     tokens, shards, hidden, ffn, heads, kv = (int(notes[name]) for name in ("num_tokens", "TP", "n_embd", "ffn", "heads", "kv"))
     head = hidden // heads
     wide, up = (heads + 2 * max(kv, shards)) * head // shards, ffn // shards
+    norm = Elementwise("norm", 3 * hidden, kernels=2)  # a pass for the mean square, and one that scales
     operators: dict[str, Operator] = {
         "attn_pre_proj": Linear("qkv", hidden, wide),
         "attn_post_proj": Linear("o", hidden // shards, hidden),
         "mlp_up_proj": Linear("up", hidden, 2 * up),
         "mlp_down_proj": Linear("down", up, hidden),
-        "input_layernorm": Elementwise("norm", 2 * hidden),
-        "post_attention_layernorm": Elementwise("norm", 2 * hidden),
+        "input_layernorm": norm,
+        "post_attention_layernorm": norm,
         "mlp_act": Elementwise("act", 3 * up),
         "attn_rope": Elementwise("rope", 2 * (heads + kv) * head // shards),
         "add": Elementwise("add", 3 * hidden),
@@ -81,6 +97,8 @@ def ask_peak(row: Row) -> Ask:
     if found is None or cores is None:
         raise Unpredictable(f"instruction {row.text('model')!r} or the number of cores is not known")
     threads = min(row.number("threads_or_gpus") or cores, cores)
+    if cores != int(cores) and threads < int(cores):
+        raise Unpredictable("which of the CPU's unlike cores ran is not stated")
     peak = engine.peaks["fp32"] * ratios[found] * threads / cores
     return Ask(device, engine.name, "cpufp", reading="constant", factor=peak, model=row.text("model"))
 
@@ -110,7 +128,10 @@ def ask_whisper(row: Row) -> Ask:
     metric = row.text("metric")
     if metric == "encoder_latency":
         return replace(base, work=encoder_work(layers, hidden, heads, 4 * hidden, 1500, 1, format))
-    batch = {"decoder_latency_per_token": 1, "batch5_decode_per_token": 5, "prompt_per_token": 256}.get(metric)
+    if metric == "prompt_per_token":
+        work = decoder_work(layers, hidden, heads, 4 * hidden, 1500, 0, 1, format, vocab=51865, new=_WHISPER_PROMPT)
+        return replace(base, work=work, factor=base.factor / _WHISPER_PROMPT)
+    batch = {"decoder_latency_per_token": 1, "batch5_decode_per_token": 5}.get(metric)
     if batch is None:
         raise Unpredictable(f"metric {metric!r} of Whisper is not known")
     work = decoder_work(layers, hidden, heads, 4 * hidden, 1500, 128, batch, format, vocab=51865)
@@ -155,9 +176,22 @@ def encoder_work(layers: int, hidden: int, heads: int, ffn: int, tokens: int, ba
 
 
 def decoder_work(
-    layers: int, hidden: int, heads: int, ffn: int, memory: int, past: int, batch: int, format: Format, vocab: int, inner: int | None = None
+    layers: int,
+    hidden: int,
+    heads: int,
+    ffn: int,
+    memory: int,
+    past: int,
+    batch: int,
+    format: Format,
+    vocab: int,
+    inner: int | None = None,
+    new: int = 0,
 ) -> Work:
-    """One step of `batch` sequences through layers that attend to their past and to `memory` encoder positions; one vocabulary row each."""
+    """One step of `batch` sequences through layers that attend to their past and to `memory` encoder positions; one vocabulary row each.
+
+    With `new`, the step of a prompt of so many tokens instead of one token.
+    """
     width = inner or hidden
     operators: tuple[Operator, ...] = (
         Elementwise("norms", 12 * hidden, per="tokens", kernels=3),
@@ -170,14 +204,10 @@ def decoder_work(
         Linear("up", hidden, ffn),
         Linear("down", ffn, hidden),
     )
-    step = Step.of(decode=[past] * batch)
-    step = replace(step, windowed={memory: _over_memory(step, memory, batch)})
-    return _layers(operators, layers, step, format) + _of(Linear("head", hidden, vocab), step, format)
-
-
-def _over_memory(step: Step, memory: int, batch: int) -> Attended:
-    """The attention sums of `batch` rows over `memory` positions."""
-    return step.full._replace(context=float(memory * batch))
+    step = Step.of(prefill=[(past, new)] * batch) if new else Step.of(decode=[past] * batch)
+    across = float(memory * batch)
+    step = replace(step, windowed={memory: Attended(0.0, across * new, across) if new else Attended(across)})
+    return _layers(operators, layers, step, format) + _of(Linear("head", hidden, vocab, "emits"), step, format)
 
 
 def _layers(operators: tuple[Operator, ...], layers: int, step: Step, format: Format) -> Work:

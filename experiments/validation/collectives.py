@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["TABLE", "Group", "Measured", "errors", "fabric_of", "fitted_costs", "main", "read_measured"]
+__all__ = ["TABLE", "Group", "Measured", "errors", "fabric_of", "fitted_costs", "main", "measured_call", "read_measured"]
 
 TABLE = Path(__file__).with_name("collectives.csv")
 """The committed errors."""
@@ -89,10 +89,11 @@ class Group:
 def read_measured(path: Path) -> list[Measured]:
     """The rows of a table; raises `ValueError` for one whose size nobody can read."""
     with path.open(encoding="utf-8", newline="") as file:
-        return [_measured(row) for row in csv.DictReader(file)]
+        return [measured_call(row) for row in csv.DictReader(file)]
 
 
-def _measured(row: Mapping[str, str]) -> Measured:
+def measured_call(row: Mapping[str, str]) -> Measured:
+    """The call that a row is about; raises `ValueError` where it does not say the size."""
     ranks, seconds, notes = int(row["threads_or_gpus"]), float(row["value"]) * 1e-3, row["notes"]
     elements, nbytes = re.search(r"message_size=(\d+)", notes), re.search(r"(?<!message_)size=(\d+)", notes)
     if elements is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from edgewright.experiments.validation.power_fit import PowerCase
 
-__all__ = ["TABLE", "cases_of", "grouped", "learn", "left_out", "main", "power_cases", "spreads"]
+__all__ = ["TABLE", "cases_of", "collectives", "grouped", "learn", "left_out", "main", "power_cases", "spreads"]
 
 TABLE = Path(__file__).parents[2] / "hwmodels" / "catalog" / "software.yaml"
 """Where what was learned lies."""
@@ -53,7 +53,8 @@ def main(files: tuple[Path, ...], check_only: bool) -> None:
     software._document.cache_clear()
     software._figures.cache_clear()
     if not check_only:
-        _write(tuner.document(spreads(tuner, devices)) | {"power": fit_power(power_cases(rows))})
+        found = tuner.document(spreads(tuner, devices))
+        _write(found | {"power": fit_power(power_cases(rows)), "collectives": collectives(rows)})
         software._document.cache_clear()
         software._figures.cache_clear()
         write_readme(rows, grouped(tuner, devices), models)
@@ -92,6 +93,26 @@ def learn(rows: Sequence[Row]) -> Tuner:
     """The estimator, fitted to rows; the pool of all software is a family of its own."""
     cases = cases_of(rows)
     return Tuner().fit([*cases, *pooled(cases)])
+
+
+def collectives(rows: Sequence[Row]) -> dict[str, Any]:
+    """The costs of collectives by system, and the quantiles of their residuals."""
+    from edgewright.experiments.validation.collectives import Measured, fabric_of, fitted_costs, measured_call
+    from edgewright.hwmodels.collective_library import cost_terms, library_seconds
+
+    systems: dict[str, list[Measured]] = {}
+    for row in rows:
+        if row.text("phase") == "network":
+            call = measured_call(row.cells)
+            systems.setdefault(call.system, []).append(call)
+    found = {}
+    for system, calls in systems.items():
+        costs = fitted_costs(calls)
+        terms = [cost_terms(each.kind, each.ranks, each.per_node, each.nbytes, fabric_of(each)) for each in calls]
+        left = [float(np.log(each.seconds / library_seconds(term, costs))) for each, term in zip(calls, terms, strict=True)]
+        quantiles = [round(float(np.quantile(left, share)), 3) for share in (0.05, 0.95)]
+        found[system] = {"costs": {name: float(f"{cost:.4g}") for name, cost in costs.items()}, "spread": quantiles}
+    return found
 
 
 Left = dict[tuple[str, str, str], list[float]]

@@ -25,6 +25,7 @@ __all__ = ["COMMON", "Flat", "family_of", "key_of"]
 COMMON = ("launch", "step_s", "sync_s", "core", "overlap")
 """Figures of a family that are not of a kernel class."""
 
+_RAMP, _RAMP_MCU = 5e-7, 1e-7
 _FORMATLESS = ("elementwise", "copy")
 _START = {"launch": 1.0, "step_s": 2e-4, "sync_s": 1e-5, "core": 0.4, "overlap": 4.0}
 _WIDTH = {"launch": 1.0, "step_s": 1.5, "sync_s": 1.0, "core": 0.5, "overlap": 0.4}
@@ -46,7 +47,7 @@ class Flat:
     Attributes:
         keys: kernel classes and formats that occur; `devices`, `architectures` likewise.
         start, width: logarithms of the figures before the fit, and how far they may plausibly move: `COMMON`, then the compute figure of
-            every key, then the memory figure of every key.
+            every key, then the memory figure of every key, then its ramp.
     """
 
     def __init__(self, asks: Sequence[Ask]) -> None:
@@ -57,20 +58,21 @@ class Flat:
             device = devices.setdefault(measured_name(ask.device), len(devices))
             table += [_term(term, ask, keys, index, device) for term in ask.work]
         self.count = len(asks)
-        rows: NDArray[np.float64] = np.array(table, dtype=float).reshape(-1, 10)
+        rows: NDArray[np.float64] = np.array(table, dtype=float).reshape(-1, 11)
         self.row: NDArray[np.int64] = rows[:, 0].astype(np.int64)
         self.key: NDArray[np.int64] = rows[:, 1].astype(np.int64)
         self.device: NDArray[np.int64] = rows[:, 2].astype(np.int64)
         self.compute, self.memory, self.cache, self.launch = (rows[:, column] for column in range(3, 7))
-        self.threads, self.cores, self.bus = rows[:, 7], rows[:, 8], rows[:, 9]
+        self.threads, self.cores, self.bus, self.launches = (rows[:, column] for column in range(7, 11))
         self.steps, self.links, self.syncs = (np.array([getattr(each, name) for each in asks]) for name in ("steps", "links_s", "syncs"))
         self.owner = np.array([devices[measured_name(each.device)] for each in asks], dtype=int)
         self.keys, self.devices = tuple(keys), tuple(devices)
         kind = asks[0].device.engines[asks[0].engine].kind
         usual = [default_efficiency(kind, key.split(".")[0]) for key in self.keys]
         first = dict(_START, step_s=1e-5 if kind == "mcu" else _START["step_s"])
-        self.start = np.log([*first.values(), *(each.compute for each in usual), *(each.memory for each in usual)])
-        self.width = np.array([*_WIDTH.values(), *(0.7 for _ in usual), *(0.35 for _ in usual)])
+        ramp = _RAMP_MCU if kind == "mcu" else _RAMP
+        self.start = np.log([*first.values(), *(each.compute for each in usual), *(each.memory for each in usual), *(ramp for _ in usual)])
+        self.width = np.array([*_WIDTH.values(), *(0.7 for _ in usual), *(0.35 for _ in usual), *(1.0 for _ in usual)])
 
     def seconds(self, logs: NDArray[np.float64], effects: NDArray[np.float64]) -> NDArray[np.float64]:
         """Seconds of every question for logarithms of the figures, and an effect per device (compute, memory, overhead)."""
@@ -78,7 +80,7 @@ class Flat:
         slower = np.exp(effects[:, 2])
         arithmetic_s, memory_s = self._roofs(logs, effects)
         fluid = np.maximum(_norm(arithmetic_s, memory_s, _exponent(logs)), self.cache)
-        priced = fluid + self.launch * launch * slower[self.device]
+        priced = fluid + (self.launch * launch + self.launches * self._ramps(logs)) * slower[self.device]
         host = (self.steps * step_s + self.syncs * sync_s) * slower[self.owner] + self.links
         summed: NDArray[np.float64] = np.bincount(self.row, priced, self.count) + host
         return summed
@@ -93,8 +95,9 @@ class Flat:
         binds = (joined >= self.cache) / np.where(joined > 0.0, joined, 1.0) ** (_exponent(logs) - 1.0)
         by_compute, by_memory = arithmetic_s ** _exponent(logs) * binds, memory_s ** _exponent(logs) * binds
         by_launch = self.launch * launch * slower[self.device]
+        by_ramp = self.launches * self._ramps(logs) * slower[self.device]
         host, sync = self.steps * step_s * slower[self.owner], self.syncs * sync_s * slower[self.owner]
-        found = np.zeros((self.count, 5 + 2 * keys + 3 * devices))
+        found = np.zeros((self.count, 5 + 3 * keys + 3 * devices))
         found[:, 0] = np.bincount(self.row, by_launch, self.count)
         found[:, 1], found[:, 2] = host, sync
         for column in (3, 4):
@@ -103,20 +106,25 @@ class Flat:
             found[:, column] = (self.seconds(moved, effects) - self.seconds(logs, effects)) / 1e-4
         found[:, 5 : 5 + keys] = -self._summed(by_compute, self.key, keys)
         found[:, 5 + keys : 5 + 2 * keys] = -self._summed(by_memory, self.key, keys)
-        last = found[:, 5 + 2 * keys :].reshape(self.count, devices, 3)
+        found[:, 5 + 2 * keys : 5 + 3 * keys] = self._summed(by_ramp, self.key, keys)
+        last = found[:, 5 + 3 * keys :].reshape(self.count, devices, 3)
         last[:, :, 0], last[:, :, 1] = self._summed(by_compute, self.device, devices), self._summed(by_memory, self.device, devices)
-        last[:, :, 2] = self._summed(by_launch, self.device, devices)
+        last[:, :, 2] = self._summed(by_launch + by_ramp, self.device, devices)
         last[np.arange(self.count), self.owner, 2] += host + sync
         return found
 
     def _roofs(self, logs: NDArray[np.float64], effects: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Seconds of arithmetic and of memory of every term."""
         count, core = len(self.keys), min(float(np.exp(logs[3])), 0.95)
-        compute, memory = logs[5 : 5 + count], logs[5 + count :]
+        compute, memory = logs[5 : 5 + count], logs[5 + count : 5 + 2 * count]
         fast = np.minimum(2.0, np.exp(compute[self.key] - effects[self.device, 0]))
         wide = np.minimum(1.0, np.exp(memory[self.key] - effects[self.device, 1])) * self.bus
         drawn = (1.0 - (1.0 - core) ** self.threads) / (1.0 - (1.0 - core) ** self.cores)
         return self.compute / fast, self.memory / (wide * drawn)
+
+    def _ramps(self, logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = np.exp(logs[5 + 2 * len(self.keys) :])[self.key]
+        return found
 
     def _summed(self, values: NDArray[np.float64], column: NDArray[np.int64], columns: int) -> NDArray[np.float64]:
         summed = np.bincount(self.row * columns + column, values, self.count * columns)
@@ -160,6 +168,7 @@ def _term(term: Term, ask: Ask, keys: dict[str, int], index: int, device: int) -
         threads,
         cores or 1.0,
         bus_share(engine),
+        float(term.launches) / ask.clock,
     )
 
 

@@ -33,8 +33,14 @@ __all__ = ["Case", "FamilyFit", "Tuner", "pooled", "timed"]
 
 _SCALE = 0.1
 _PAIR_WIDTH = np.array([0.15, 0.15, 0.3])
-_DEVICE_WIDTH = np.array([0.25, 0.15, 0.35])
-_ARCHITECTURE_WIDTH = np.array([0.35, 0.2, 0.4])
+_WIDTHS = {
+    "cpu": (np.array([0.4, 0.2, 0.5]), np.array([0.6, 0.3, 0.7])),
+    "mcu": (np.array([0.4, 0.2, 0.5]), np.array([0.6, 0.3, 0.7])),
+    "npu": (np.array([0.25, 0.15, 0.35]), np.array([0.35, 0.2, 0.4])),
+    "": (np.array([0.06, 0.06, 0.12]), np.array([0.06, 0.06, 0.12])),
+}
+"""Plausible widths of the effects of devices and of architectures, by class of engines. What one program says of a CPU holds for the next;
+what one says of a GPU hardly does: its kernels are written for the architecture."""
 _ROUNDS = 3
 
 
@@ -182,7 +188,7 @@ class Tuner:
             for (device, architecture), total in zip(self._names(each), totals, strict=True):
                 said.setdefault(device, []).append(total)
                 of[device] = architecture
-        means = {device: np.mean(totals, axis=0) * _kept(len(totals), _DEVICE_WIDTH, _PAIR_WIDTH) for device, totals in said.items()}
+        means = {device: np.mean(totals, axis=0) * _kept(len(totals), _widths(device)[0], _PAIR_WIDTH) for device, totals in said.items()}
         self.architectures_ = _by_architecture(means, of)
         self.devices_ = {device: mean - self.architectures_.get(of[device], np.zeros(3)) for device, mean in means.items()}
 
@@ -221,10 +227,14 @@ def _by_architecture(means: Mapping[str, NDArray[np.float64]], of: Mapping[str, 
     for device, mean in means.items():
         groups.setdefault(of[device], []).append(mean)
     return {
-        name: np.mean(group, axis=0) * _kept(len(group), _ARCHITECTURE_WIDTH, _DEVICE_WIDTH)
+        name: np.mean(group, axis=0) * _kept(len(group), _widths(name)[1], _widths(name)[0])
         for name, group in groups.items()
         if not name.endswith("/")
     }
+
+
+def _widths(place: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return _WIDTHS.get(place.split("/")[0], _WIDTHS[""])
 
 
 def _kept(count: int, between: NDArray[np.float64], within: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -237,7 +247,7 @@ def _entry(family: FamilyFit) -> dict[str, Any]:
     common = dict(zip(COMMON, values[:5], strict=True))
     count = len(family.flat.keys)
     compute = np.minimum(values[5 : 5 + count], 2.0)
-    memory = np.minimum(values[5 + count :], 1.0)
+    memory = np.minimum(values[5 + count : 5 + 2 * count], 1.0)
     return {
         "rows": len(family.cases),
         "launch": _four(common["launch"]),
@@ -247,6 +257,7 @@ def _entry(family: FamilyFit) -> dict[str, Any]:
         "overlap": _four(max(common["overlap"], 1.0)),
         "compute": {key: _four(value) for key, value in zip(family.flat.keys, compute, strict=True)},
         "memory": {key: _four(value) for key, value in zip(family.flat.keys, memory, strict=True)},
+        "ramp": {key: _four(value) for key, value in zip(family.flat.keys, values[5 + 2 * count :], strict=True)},
     }
 
 

@@ -116,12 +116,13 @@ def test_the_formula_of_the_fit_is_the_price_of_the_simulator(index):
     made = software(asked.device, asked.engine, asked.software)
     logs = [log(figures.launch), log(made.figures.step_s), log(made.figures.sync_s), log(figures.core), log(figures.overlap)]
     tuned_unit = tuned(asked.device, asked.engine, asked.software, figures, Effect()).engines[asked.engine]
-    for pick in ("compute", "memory"):
+    for pick in ("compute", "memory", "ramp"):
         logs += [log(getattr(tuned_unit.efficiency[key], pick)) for key in flat.keys]
     from edgewright.hwmodels.software import bus_share
 
     count = len(flat.keys)
-    logs[5 + count :] = [value - log(bus_share(asked.device.engines[asked.engine])) for value in logs[5 + count :]]
+    share = log(bus_share(asked.device.engines[asked.engine]))
+    logs[5 + count : 5 + 2 * count] = [value - share for value in logs[5 + count : 5 + 2 * count]]
     import numpy as np
 
     found = flat.seconds(np.array(logs), np.array([[effect.compute, effect.memory, effect.overhead]]))
@@ -232,6 +233,25 @@ def test_a_bad_file_is_one_clear_error(tmp_path, text, about):
 def test_files_that_are_not_there_and_plots_that_nobody_draws_are_refused(tmp_path):
     assert CliRunner().invoke(main, ["validate", str(tmp_path / "none.csv")]).exit_code == 2
     assert CliRunner().invoke(main, ["validate", str(write(tmp_path, LLAMA)), "--plot", "x.bmp"]).exit_code == 2
+
+
+def test_a_scenario_may_name_the_software_of_its_devices():
+    from edgewright.simulator.assemble_devices import device_of
+    from edgewright.simulator.schema_cluster import DeviceGroup
+
+    plain, made = (device_of(DeviceGroup(device="rtx4090", software=name)) for name in (None, "llama.cpp"))
+    assert made.engines["gpu"].efficiency["gemv.int8"].memory > 0.5
+    assert made.engines["gpu"].launch_overhead != plain.engines["gpu"].launch_overhead
+    assert made.provenance["gpu.efficiency"].kind == "measured"
+    with pytest.raises(ValueError, match=r"llama\.cpp"):
+        DeviceGroup(device="rtx4090", software="lama.cpp")
+
+
+def test_a_collective_is_priced_at_the_costs_of_its_system():
+    text = 'a100_80gb_sxm,NCCL 2.27.3,all_reduce,,fp16,network,,,,8,latency,0.5,ms,"message_size=16777216 elements (fp16)"'
+    found = answer(ask(row(text)))
+    assert 0.1 < found.value < 1.0  # 32 MiB over 300 GB/s twice, and a little
+    assert found.low < found.value < found.high
 
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "measurements"
