@@ -78,6 +78,7 @@ class Figures:
         launch: kernel launches cost so many times the device's launch overhead.
         step_s: seconds of the host per step (a decode step, a batch) that nothing hides.
         sync_s: seconds per synchronisation of several devices, besides the links'.
+        sequence_s: seconds of the host per sequence of a step (sampling, bookkeeping).
         core: fraction of the bus that one core of a CPU can draw.
         overlap: exponent of the roofs, the inverse of `Efficiency.serial`.
         spread: 5 % and 95 % quantiles of log(measured / predicted) on devices that the fit has seen; `spread_unseen` on those it has not.
@@ -90,6 +91,7 @@ class Figures:
     launch: float = 1.0
     step_s: float = 0.0
     sync_s: float = 0.0
+    sequence_s: float = 0.0
     core: float = 0.4
     overlap: float = inf
     spread: tuple[float, float] = (-0.7, 0.7)
@@ -135,7 +137,7 @@ class Software:
 
     Attributes:
         device: with the efficiencies of the software on the engine in question.
-        step_s, sync_s: as in `Figures`, with the device's effect in them.
+        step_s, sync_s, sequence_s: as in `Figures`, with the device's effect in them.
         low, high: factors on a predicted time between which nine of ten measurements fall.
         seen: whether the device was among those that the figures come from.
     """
@@ -143,6 +145,7 @@ class Software:
     device: Device
     step_s: float
     sync_s: float
+    sequence_s: float
     low: float
     high: float
     seen: bool
@@ -194,7 +197,7 @@ def software(device: Device, engine: str, family: str, threads: float | None = N
     low, high = figures.spread if seen else figures.spread_unseen
     made = tuned(device, engine, family, figures, effect, threads, cores)
     scale = exp(effect.overhead)
-    return Software(made, figures.step_s * scale, figures.sync_s * scale, exp(low), exp(high), seen, figures)
+    return Software(made, figures.step_s * scale, figures.sync_s * scale, figures.sequence_s * scale, exp(low), exp(high), seen, figures)
 
 
 def collective_costs(system: str) -> CollectiveCosts | None:

@@ -68,6 +68,7 @@ def parts_of(ask: Ask) -> Parts:
     except ValueError as error:
         raise Unpredictable(str(error)) from None
     seconds = float(cost.seconds) + ask.steps * made.step_s + ask.links_s + ask.syncs * made.sync_s
+    seconds += ask.sequences * made.sequence_s
     if seconds <= 0.0:
         raise Unpredictable("nothing that takes time is asked")
     engine = ask.device.engines[ask.engine]

@@ -40,6 +40,7 @@ class Ask:
         work: all that one device computes in what was measured.
         reading: how the answer is read, times `factor`: the row's value is `factor * seconds`, `factor / seconds`, ...
         steps: steps of the software in it, each of which costs the host's time.
+        sequences: sequences (of language models) in all those steps together.
         threads: threads of a CPU, None for all of its cores.
         clock: fraction of the engine's highest clock.
         links_s: seconds on links, and `syncs` synchronisations, that nothing hides.
@@ -55,6 +56,7 @@ class Ask:
     reading: Reading = "seconds"
     factor: float = 1.0
     steps: float = 1.0
+    sequences: float = 0.0
     threads: float | None = None
     clock: float = 1.0
     links_s: float = 0.0

@@ -146,7 +146,7 @@ def _prefill(row: Row, base: Ask, model: Model, format: Format, batch: float, sh
     work = prefill_work(model, format, tokens, batch, past, chunk, shards)
     steps = -(-tokens // chunk) if chunk else 1.0
     links, syncs = _links(base, model, format, tokens * batch, shards)
-    base = replace(base, work=work, steps=steps, links_s=links, syncs=syncs)
+    base = replace(base, work=work, steps=steps, sequences=batch, links_s=links, syncs=syncs)
     metric = row.text("metric")
     if metric == "throughput":
         return replace(base, reading="rate", factor=tokens * batch)
@@ -159,7 +159,7 @@ def _decode(row: Row, base: Ask, model: Model, format: Format, batch: float, sha
     first, last = context_of(row)
     work = decode_work(model, format, batch, (first + last) / 2.0, shards)
     links, syncs = _links(base, model, format, batch, shards)
-    base = replace(base, work=work, links_s=links, syncs=syncs)
+    base = replace(base, work=work, sequences=batch, links_s=links, syncs=syncs)
     metric = row.text("metric")
     if metric == "throughput" or metric == "output_throughput":
         return replace(base, reading="rate", factor=batch)
@@ -193,7 +193,7 @@ def _mean_power(row: Row, base: Ask, model: Model, format: Format, batch: float,
     work = prefill_work(model, format, prompt, batch, shards=shards) + count * decode
     first, each = (_links(base, model, format, rows, shards) for rows in (prompt * batch, batch))
     links, syncs = first[0] + count * each[0], first[1] + count * each[1]
-    return replace(base, work=work, steps=1.0 + count, reading="fraction", links_s=links, syncs=syncs)
+    return replace(base, work=work, steps=1.0 + count, sequences=batch * (1.0 + count), reading="fraction", links_s=links, syncs=syncs)
 
 
 def _links(base: Ask, model: Model, format: Format, rows: float, shards: int) -> tuple[float, float]:

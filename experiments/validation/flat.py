@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMON", "Flat", "family_of", "key_of"]
 
-COMMON = ("launch", "step_s", "sync_s", "core", "overlap")
+COMMON = ("launch", "step_s", "sync_s", "core", "overlap", "sequence_s")
 """Figures of a family that are not of a kernel class."""
 
 _RAMP, _RAMP_MCU = 5e-7, 1e-7
 _FORMATLESS = ("elementwise", "copy")
-_START = {"launch": 1.0, "step_s": 2e-4, "sync_s": 1e-5, "core": 0.4, "overlap": 4.0}
-_WIDTH = {"launch": 1.0, "step_s": 1.5, "sync_s": 1.0, "core": 0.5, "overlap": 0.4}
+_START = {"launch": 1.0, "step_s": 2e-4, "sync_s": 1e-5, "core": 0.4, "overlap": 4.0, "sequence_s": 1e-6}
+_WIDTH = {"launch": 1.0, "step_s": 1.5, "sync_s": 1.0, "core": 0.5, "overlap": 0.4, "sequence_s": 1.5}
 
 
 def family_of(ask: Ask) -> tuple[str, str]:
@@ -64,7 +64,8 @@ class Flat:
         self.device: NDArray[np.int64] = rows[:, 2].astype(np.int64)
         self.compute, self.memory, self.cache, self.launch = (rows[:, column] for column in range(3, 7))
         self.threads, self.cores, self.bus, self.launches = (rows[:, column] for column in range(7, 11))
-        self.steps, self.links, self.syncs = (np.array([getattr(each, name) for each in asks]) for name in ("steps", "links_s", "syncs"))
+        names = ("steps", "links_s", "syncs", "sequences")
+        self.steps, self.links, self.syncs, self.sequences = (np.array([getattr(each, name) for each in asks]) for name in names)
         self.owner = np.array([devices[measured_name(each.device)] for each in asks], dtype=int)
         self.keys, self.devices = tuple(keys), tuple(devices)
         kind = asks[0].device.engines[asks[0].engine].kind
@@ -81,7 +82,7 @@ class Flat:
         arithmetic_s, memory_s = self._roofs(logs, effects)
         fluid = np.maximum(_norm(arithmetic_s, memory_s, _exponent(logs)), self.cache)
         priced = fluid + (self.launch * launch + self.launches * self._ramps(logs)) * slower[self.device]
-        host = (self.steps * step_s + self.syncs * sync_s) * slower[self.owner] + self.links
+        host = (self.steps * step_s + self.syncs * sync_s + self.sequences * np.exp(logs[5])) * slower[self.owner] + self.links
         summed: NDArray[np.float64] = np.bincount(self.row, priced, self.count) + host
         return summed
 
@@ -97,33 +98,34 @@ class Flat:
         by_launch = self.launch * launch * slower[self.device]
         by_ramp = self.launches * self._ramps(logs) * slower[self.device]
         host, sync = self.steps * step_s * slower[self.owner], self.syncs * sync_s * slower[self.owner]
-        found = np.zeros((self.count, 5 + 3 * keys + 3 * devices))
+        found = np.zeros((self.count, 6 + 3 * keys + 3 * devices))
         found[:, 0] = np.bincount(self.row, by_launch, self.count)
-        found[:, 1], found[:, 2] = host, sync
+        sequences = self.sequences * np.exp(logs[5]) * slower[self.owner]
+        found[:, 1], found[:, 2], found[:, 5] = host, sync, sequences
         for column in (3, 4):
             moved = logs.copy()
             moved[column] += 1e-4
             found[:, column] = (self.seconds(moved, effects) - self.seconds(logs, effects)) / 1e-4
-        found[:, 5 : 5 + keys] = -self._summed(by_compute, self.key, keys)
-        found[:, 5 + keys : 5 + 2 * keys] = -self._summed(by_memory, self.key, keys)
-        found[:, 5 + 2 * keys : 5 + 3 * keys] = self._summed(by_ramp, self.key, keys)
-        last = found[:, 5 + 3 * keys :].reshape(self.count, devices, 3)
+        found[:, 6 : 6 + keys] = -self._summed(by_compute, self.key, keys)
+        found[:, 6 + keys : 6 + 2 * keys] = -self._summed(by_memory, self.key, keys)
+        found[:, 6 + 2 * keys : 6 + 3 * keys] = self._summed(by_ramp, self.key, keys)
+        last = found[:, 6 + 3 * keys :].reshape(self.count, devices, 3)
         last[:, :, 0], last[:, :, 1] = self._summed(by_compute, self.device, devices), self._summed(by_memory, self.device, devices)
         last[:, :, 2] = self._summed(by_launch + by_ramp, self.device, devices)
-        last[np.arange(self.count), self.owner, 2] += host + sync
+        last[np.arange(self.count), self.owner, 2] += host + sync + sequences
         return found
 
     def _roofs(self, logs: NDArray[np.float64], effects: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Seconds of arithmetic and of memory of every term."""
         count, core = len(self.keys), min(float(np.exp(logs[3])), 0.95)
-        compute, memory = logs[5 : 5 + count], logs[5 + count : 5 + 2 * count]
+        compute, memory = logs[6 : 6 + count], logs[6 + count : 6 + 2 * count]
         fast = np.minimum(2.0, np.exp(compute[self.key] - effects[self.device, 0]))
         wide = np.minimum(1.0, np.exp(memory[self.key] - effects[self.device, 1])) * self.bus
         drawn = (1.0 - (1.0 - core) ** self.threads) / (1.0 - (1.0 - core) ** self.cores)
         return self.compute / fast, self.memory / (wide * drawn)
 
     def _ramps(self, logs: NDArray[np.float64]) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = np.exp(logs[5 + 2 * len(self.keys) :])[self.key]
+        found: NDArray[np.float64] = np.exp(logs[6 + 2 * len(self.keys) :])[self.key]
         return found
 
     def _summed(self, values: NDArray[np.float64], column: NDArray[np.int64], columns: int) -> NDArray[np.float64]:

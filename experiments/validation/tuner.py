@@ -244,20 +244,21 @@ def _kept(count: int, between: NDArray[np.float64], within: NDArray[np.float64])
 
 def _entry(family: FamilyFit) -> dict[str, Any]:
     values = np.exp(family.logs)
-    common = dict(zip(COMMON, values[:5], strict=True))
+    common = dict(zip(COMMON, values[:6], strict=True))
     count = len(family.flat.keys)
-    compute = np.minimum(values[5 : 5 + count], 2.0)
-    memory = np.minimum(values[5 + count : 5 + 2 * count], 1.0)
+    compute = np.minimum(values[6 : 6 + count], 2.0)
+    memory = np.minimum(values[6 + count : 6 + 2 * count], 1.0)
     return {
         "rows": len(family.cases),
         "launch": _four(common["launch"]),
         "step_s": _four(common["step_s"]),
         "sync_s": _four(common["sync_s"]),
+        "sequence_s": _four(common["sequence_s"]),
         "core": _four(min(common["core"], 0.95)),
         "overlap": _four(max(common["overlap"], 1.0)),
         "compute": {key: _four(value) for key, value in zip(family.flat.keys, compute, strict=True)},
         "memory": {key: _four(value) for key, value in zip(family.flat.keys, memory, strict=True)},
-        "ramp": {key: _four(value) for key, value in zip(family.flat.keys, values[5 + 2 * count :], strict=True)},
+        "ramp": {key: _four(value) for key, value in zip(family.flat.keys, values[6 + 2 * count :], strict=True)},
     }
 
 

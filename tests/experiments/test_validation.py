@@ -47,7 +47,7 @@ def test_a_row_of_decoding_is_one_step_at_the_mean_context():
 def test_an_answer_is_the_price_on_the_tuned_device_and_the_steps_of_the_host():
     asked = ask(row(LLAMA))
     parts = parts_of(asked)
-    assert parts.seconds == pytest.approx(float(parts.price.seconds) + parts.software.step_s)
+    assert parts.seconds == pytest.approx(float(parts.price.seconds) + parts.software.step_s + parts.software.sequence_s)
     found = answer(asked)
     assert found.value == pytest.approx(1.0 / parts.seconds)
     assert found.low < found.value < found.high
@@ -115,6 +115,7 @@ def test_the_formula_of_the_fit_is_the_price_of_the_simulator(index):
     figures, effect, _ = figures_of(asked.device, asked.engine, asked.software)
     made = software(asked.device, asked.engine, asked.software)
     logs = [log(figures.launch), log(made.figures.step_s), log(made.figures.sync_s), log(figures.core), log(figures.overlap)]
+    logs.append(log(figures.sequence_s))
     tuned_unit = tuned(asked.device, asked.engine, asked.software, figures, Effect()).engines[asked.engine]
     for pick in ("compute", "memory", "ramp"):
         logs += [log(getattr(tuned_unit.efficiency[key], pick)) for key in flat.keys]
@@ -122,7 +123,7 @@ def test_the_formula_of_the_fit_is_the_price_of_the_simulator(index):
 
     count = len(flat.keys)
     share = log(bus_share(asked.device.engines[asked.engine]))
-    logs[5 + count : 5 + 2 * count] = [value - share for value in logs[5 + count : 5 + 2 * count]]
+    logs[6 + count : 6 + 2 * count] = [value - share for value in logs[6 + count : 6 + 2 * count]]
     import numpy as np
 
     found = flat.seconds(np.array(logs), np.array([[effect.compute, effect.memory, effect.overhead]]))
