@@ -7,6 +7,7 @@ May import: `kernels`.
 """
 
 from edgewright.hwmodels.cluster import Attachment, Cluster, Connection, Hop, Unreachable
+from edgewright.hwmodels.condition import Condition
 from edgewright.hwmodels.demand import Demand
 from edgewright.hwmodels.energy import (
     Draw,
@@ -32,6 +33,7 @@ __all__ = [
     "Attachment",
     "Bus",
     "Cluster",
+    "Condition",
     "Connection",
     "Demand",
     "Device",

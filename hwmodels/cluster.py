@@ -4,7 +4,8 @@ Resources are named by scope: `orin0.gpu` (engine), `orin0.dram` (bus), `orin0.n
 `orin0.nvme0` / `orin0.nvme0.internal` (engine and bus inside a storage), `card.host>` / `card.host<` (a card's link to its host's memory),
 `lan3>` / `lan3<` (full-duplex link, first to second end and back), `usb` (half-duplex link), `air` and `wifi3` (a shared medium, and
 the airtime of one of its stations).
-`Cluster` is frozen: what changes in a run (clocks, failures) is passed to the pricing methods. Amounts may be arrays, elementwise.
+`Cluster` is frozen: what changes in a run is passed to the pricing methods (clocks), or makes another cluster (`under` a condition).
+Amounts may be arrays, elementwise.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.hwmodels.arrays import choose, greatest, nowhere_negative, positive
 from edgewright.hwmodels.collectives import phases, stages
+from edgewright.hwmodels.condition import AS_SPECIFIED, Condition
 from edgewright.hwmodels.demand import Demand
 from edgewright.hwmodels.messages import Bundle, Round, bundle, compile_rounds, rounds_demand
 from edgewright.hwmodels.roofline import price
@@ -43,6 +45,7 @@ class Cluster:
         attachments: storages of devices, in order: the first of a device is its default.
         hosts: for cards, the device in whose memory their bytes are on the way to and from its storages, which they use as their own
             after those that they have.
+        condition: what is not as specified at the moment.
 
     Raises:
         ValueError: a name used twice, an end or device that does not exist, or a link that contradicts itself.
@@ -53,6 +56,7 @@ class Cluster:
     connections: tuple[Connection, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     hosts: Mapping[str, str] = field(default_factory=dict)
+    condition: Condition = AS_SPECIFIED
 
     def __post_init__(self) -> None:
         _check_unique("node", [*self.devices, *self.switches])
@@ -72,6 +76,10 @@ class Cluster:
             self.device(host)
             if card == host:
                 raise ValueError(f"device {card!r} is its own host")
+
+    def under(self, condition: Condition) -> Cluster:
+        """The cluster with links delayed, routes turned and engines slowed as the condition says; call it on the one as specified."""
+        return replace(self, connections=tuple(map(condition.of_link, self.connections)), condition=condition)
 
     # -- what there is ------------------------------------------------------------------------------------------------------------------
 
@@ -137,7 +145,7 @@ class Cluster:
 
     def graph(self) -> networkx.MultiGraph[str]:
         """A networkx graph of the nodes, with the connection's name as the key of each edge and `connection`, `latency` as its data."""
-        return join([*self.devices, *self.switches], self.connections)
+        return join([*self.devices, *self.switches], self.connections, self.condition.avoided)
 
     def components(self) -> tuple[tuple[str, ...], ...]:
         """The nodes that reach each other, as sorted groups, the largest first (by name on a tie). One group: the cluster is connected."""
@@ -178,7 +186,8 @@ class Cluster:
         joules = {resource: cost.total_joules}
         if owner == device and positive(cost.dram_joules):
             joules = {resource: cost.compute_joules + cost.cache_joules, bus: cost.dram_joules}
-        return Demand(cost.overhead_seconds, cost.fluid_seconds, usage, joules, engine=resource)
+        demand = Demand(cost.overhead_seconds, cost.fluid_seconds, usage, joules, engine=resource)
+        return self.condition.on_engine(demand, self.capacities[bus])
 
     def transfer(self, src: str, dst: str, nbytes: Quantity) -> Demand:
         """Bytes from one node to another along `route`; nothing at all from a node to itself, or for zero bytes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +12,7 @@ from edgewright.hwmodels.specs import Link, Storage
 if TYPE_CHECKING:
     import networkx
 
-__all__ = ["Attachment", "Connection", "Hop", "Unreachable", "join", "link_capacities", "routes_from"]
+__all__ = ["DETOUR", "Attachment", "Connection", "Hop", "Unreachable", "join", "link_capacities", "routes_from"]
 
 
 class Unreachable(ValueError):
@@ -86,8 +86,14 @@ def link_capacities(connections: Iterable[Connection]) -> Iterator[tuple[str, fl
             yield from ((resource, hop.capacity) for resource in hop.resources)
 
 
-def join(nodes: Iterable[str], connections: Iterable[Connection]) -> networkx.MultiGraph[str]:
+DETOUR = 1e6
+"""Seconds that a connection which routes avoid counts as: any way around is nearer."""
+
+
+def join(nodes: Iterable[str], connections: Iterable[Connection], avoided: Collection[str] = ()) -> networkx.MultiGraph[str]:
     """The graph of the nodes; each edge's key is the connection's name, its data `connection` and `latency`.
+
+    Routes take an `avoided` connection only where there is no other way.
 
     Nodes and edges go in sorted by name, so that what is computed from the graph does not depend on the order of a scenario file.
     """
@@ -97,7 +103,7 @@ def join(nodes: Iterable[str], connections: Iterable[Connection]) -> networkx.Mu
     graph.add_nodes_from(sorted(nodes))
     for connection in sorted(connections, key=lambda each: each.name):
         link = connection.link
-        latency = link.latency + link.per_message + link.jitter
+        latency = link.latency + link.per_message + link.jitter + (DETOUR if connection.name in avoided else 0.0)
         graph.add_edge(*connection.ends, key=connection.name, connection=connection, latency=latency)
     return graph
 

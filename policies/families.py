@@ -12,7 +12,16 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from edgewright.hwmodels import Quantity
 from edgewright.policies.plan import Plan
-from edgewright.policies.views import Horizon, JobView, PowerView, ReplicaSpec, ReplicaView, RoutingView
+from edgewright.policies.views import (
+    Horizon,
+    Interruption,
+    JobView,
+    PowerView,
+    ReplicaSpec,
+    ReplicaView,
+    RoutingView,
+    ScalingView,
+)
 from edgewright.workloads import Model, Part, Step, Stream
 
 __all__ = [
@@ -22,8 +31,11 @@ __all__ = [
     "BatchingPolicy",
     "ExpertsAgent",
     "ExpertsPolicy",
+    "FailureAgent",
+    "FailurePolicy",
     "Footprint",
     "KvPolicy",
+    "Limits",
     "OrchestrationPolicy",
     "Outcome",
     "PartitioningPolicy",
@@ -31,9 +43,14 @@ __all__ = [
     "PowerAgent",
     "PowerPolicy",
     "Program",
+    "Remedy",
     "ResidencyPolicy",
     "RoutingAgent",
     "RoutingPolicy",
+    "Scale",
+    "Scaling",
+    "ScalingAgent",
+    "ScalingPolicy",
     "Script",
 ]
 
@@ -158,6 +175,112 @@ class RoutingPolicy(Protocol):
     """Family `routing`."""
 
     def start(self, scope: str, stream: Stream) -> RoutingAgent:
+        """A new agent for the service `scope`; it draws from `stream` alone."""
+        ...
+
+
+# -- failure -------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a service's jobs put up with things, and what is kept against the worst.
+
+    Attributes:
+        attempt: seconds from the start of an attempt to its end, beyond which it is interrupted (`timeout`).
+        stall: seconds for which a dead link or storage may hold up an input or a step before it is interrupted (`stalled`).
+        checkpoint: every so many tokens of context, a job's keys and values are written to its devices' storages; None: never.
+    """
+
+    attempt: float = float("inf")
+    stall: float = float("inf")
+    checkpoint: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What is to become of an interrupted job.
+
+    Attributes:
+        action: `drop` ends it as failed. `retry` serves it anew on a replica of its service. `resume` puts it back into the queue where
+            its keys and values survive, with those (without any, that is a retry there). `failover` hands it to another service.
+        after: seconds to wait before (not for `drop`).
+        to: of a retry, the replica, which may be down: the job waits in its queue (None: the router chooses among those that are up);
+            of a failover, the service.
+        keep: whether tokens that it has yielded stand (their keys and values are computed again) or it begins its answer anew.
+        reason: of a drop, what the table of jobs says besides the cause.
+    """
+
+    action: Literal["drop", "retry", "resume", "failover"]
+    after: float = 0.0
+    to: str | None = None
+    keep: bool = True
+    reason: str = ""
+
+
+class FailureAgent(Protocol):
+    """Decides what becomes of jobs whose attempt was interrupted."""
+
+    @property
+    def limits(self) -> Limits:
+        """The same throughout a run."""
+        ...
+
+    def decide(self, interruption: Interruption) -> Remedy:
+        """Called once per interruption of a job, jobs in batches first, in order of admission, then those in queues."""
+        ...
+
+
+class FailurePolicy(Protocol):
+    """Family `failure`."""
+
+    def start(self, scope: str, stream: Stream) -> FailureAgent:
+        """A new agent for the service `scope`; it draws from `stream` alone."""
+        ...
+
+
+# -- scaling -------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A command to a replica: `start` loads its weights and starts its engine (from `stopped`; a draining one takes jobs again), `drain`
+    lets it serve what it has and then stops it, `stop` stops it now (what it has is interrupted), `sleep` puts its devices to sleep once
+    it has drained, if nobody else uses them, `wake` wakes them. A stopped replica holds no memory. A command that a replica's state does
+    not allow has no effect."""
+
+    replica: str
+    action: Literal["start", "drain", "stop", "sleep", "wake"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Commands, and how long the decision stands.
+
+    Attributes:
+        actions: carried out in order.
+        wake_at: when to ask again, later than now (None: events alone).
+        arrival: whether each arrival asks again; `change`: whether each change of a replica's state does, or its becoming idle.
+    """
+
+    actions: tuple[Scale, ...] = ()
+    wake_at: float | None = None
+    arrival: bool = False
+    change: bool = False
+
+
+class ScalingAgent(Protocol):
+    """Starts and stops the replicas of one service."""
+
+    def act(self, view: ScalingView) -> Scaling:
+        """Called at time 0, when all replicas are ready and stopping costs nothing, and then as its last decision said."""
+        ...
+
+
+class ScalingPolicy(Protocol):
+    """Family `scaling`."""
+
+    def start(self, scope: str, stream: Stream) -> ScalingAgent:
         """A new agent for the service `scope`; it draws from `stream` alone."""
         ...
 

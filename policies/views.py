@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from edgewright.hwmodels import Cluster
 from edgewright.workloads import Format
 
 __all__ = [
     "Horizon",
+    "Interruption",
     "JobView",
     "PowerView",
     "ReplicaSpec",
     "ReplicaView",
     "RoutingView",
     "RunningView",
+    "ScaledView",
+    "ScalingView",
     "ServerView",
+    "Stage",
     "TargetView",
     "WaitingView",
 ]
@@ -177,6 +181,95 @@ class RoutingView(Protocol):
     def now(self) -> float: ...
     @property
     def servers(self) -> Sequence[ServerView]: ...
+
+
+Stage: TypeAlias = Literal["routing", "input", "queued", "running", "calling"]
+"""How far a job had come: looking for a replica, its input on the way, in a queue, in a batch, or in a script that calls services."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """A job that cannot go on as it is, as its service's failure agent sees it.
+
+    Attributes:
+        now: simulated time.
+        job: which job.
+        cause: `crashed`, `unpowered`, `asleep`, `absent` (devices of its replica), `stopped` (by scaling), `unavailable` (nobody is up
+            who could take it), `stalled` (a dead link or storage kept it waiting), `timeout` (the attempt took too long), or `call` (a
+            service that its script called failed it).
+        where: what that befell: device, replica or service.
+        stage: how far the job had come.
+        attempt: which attempt this was, from 1.
+        generated: tokens yielded so far.
+        cached: tokens of its context whose keys and values survive at `replica`, in memory or in a checkpoint.
+        replica: where it was, empty if nowhere.
+        servers: the replicas of its service, in the scenario's order, those that are down included.
+    """
+
+    now: float
+    job: JobView
+    cause: str
+    where: str = ""
+    stage: Stage = "routing"
+    attempt: int = 1
+    generated: int = 0
+    cached: int = 0
+    replica: str = ""
+    servers: Sequence[ServerView] = ()
+
+
+class ScaledView(Protocol):
+    """A replica, as the scaling agent of its service sees it.
+
+    Attributes:
+        name: dotted scope, what an agent's actions name.
+        state: `ready`, `draining` (serves what it has), `starting` (weights and engine), `stopped`, `asleep`, or `down` (a device is).
+        queued, running: jobs in the queue and in the batch.
+        idle_s: seconds since it last had anything to do, 0 while it has.
+        busy_s: seconds so far during which it had something in a batch.
+        most: jobs that its batch takes.
+        cold_start_s: seconds that starting it takes, if nothing else is on its storages and links.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def running(self) -> int: ...
+    @property
+    def idle_s(self) -> float: ...
+    @property
+    def busy_s(self) -> float: ...
+    @property
+    def most(self) -> int: ...
+    @property
+    def cold_start_s(self) -> float: ...
+
+
+class ScalingView(Protocol):
+    """A service, as its scaling agent sees it.
+
+    Attributes:
+        now: simulated time.
+        replicas: in the scenario's order.
+        arrivals: jobs that have come so far.
+        pending: jobs that wait at the door because no replica is ready.
+        watts: mean module power of the devices of its replicas since it was last read, whoever used them.
+    """
+
+    @property
+    def now(self) -> float: ...
+    @property
+    def replicas(self) -> Sequence[ScaledView]: ...
+    @property
+    def arrivals(self) -> int: ...
+    @property
+    def pending(self) -> int: ...
+    @property
+    def watts(self) -> float: ...
 
 
 class TargetView(Protocol):

@@ -65,7 +65,7 @@ def resident_bytes(setup: Setup) -> dict[str, float]:
 
 
 def weight_bytes(setup: Setup) -> dict[str, float]:
-    """Bytes of weights that a replica keeps in memory on each of its devices."""
+    """Bytes of weights that a replica keeps in memory on each of its devices: what starting it loads."""
     placement = setup.placement
     held = {device: sum(part.weight_bytes for part in parts) for device, parts in placement.parts.items()}
     return held if placement.resident is None else {**held, **placement.resident}

@@ -45,7 +45,7 @@ class Availability:
         if cause in causes:
             return
         causes[cause] = None
-        self.signals.causes(name)
+        self.signals.causes(name, cause, True)
         if was_up and self.signals.availability:
             self.signals.availability(name, False, cause.kind)
 
@@ -54,6 +54,6 @@ class Availability:
         causes = self._causes.get(name, {})
         if cause in causes:
             del causes[cause]
-            self.signals.causes(name)
+            self.signals.causes(name, cause, False)
             if not causes and self.signals.availability:
                 self.signals.availability(name, True, cause.kind)

@@ -88,8 +88,9 @@ class BlockPool:
 
     def fits(self, requests: Sequence[Request]) -> bool:
         """Whether the prompts of all these could be taken now, the watermark left free (unless nothing runs)."""
-        need = sum(self.blocks(request, request.wanted) for request in requests)
-        found = [shared for request in requests if (shared := self._usable(request)) is not None]
+        fresh = [request for request in requests if not self.covered(request)]
+        need = sum(max(0, self.blocks(request, request.wanted) - self.covered(request)) for request in requests)
+        found = [shared for request in fresh if (shared := self._usable(request)) is not None]
         need -= sum(shared.blocks for shared in found)
         need += sum(shared.blocks for shared in {shared.name: shared for shared in found}.values() if not shared.users)
         spare = self.reserve if self.used else 0
@@ -126,6 +127,13 @@ class BlockPool:
 
     # -- what is kept for later --------------------------------------------------------------------------------------------------------
 
+    def clear(self) -> None:
+        """The memory has lost what it held: nobody holds a block, no session is remembered."""
+        for kept in (self.held, self.users, self.shared, self._idle, self._sessions):
+            kept.clear()
+        self.used = self.retained = 0
+        self.changes += 1
+
     def remembered(self, request: Request) -> int:
         """Tokens of the request's prompt that are cached now; its last prompt token is computed in any case."""
         session = self._session(request)
@@ -136,6 +144,8 @@ class BlockPool:
 
     def recall(self, request: Request) -> None:
         """What is cached of the request's history or prefix is its own to use from now on."""
+        if self.covered(request):
+            return
         session, shared = self._session(request), self._usable(request)
         if session is not None:
             self._forget(session)

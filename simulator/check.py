@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgewright.hwmodels import Attachment, Cluster, RateProfile
+from edgewright.policies.scaling import Fixed
 from edgewright.simulator.assemble import Setup, build_cluster, build_placements
+from edgewright.simulator.assemble_faults import require_faults
 from edgewright.simulator.assemble_memory import Capacity, Shortage, kv_capacities
 from edgewright.simulator.assemble_rates import build_rates
 from edgewright.simulator.assemble_sources import build_sources
@@ -51,9 +53,13 @@ def check(scenario: Scenario) -> Checked:
     cluster = _cluster(scenario)
     _require_connected(scenario, cluster)
     require_power(scenario, cluster)
+    require_faults(scenario, cluster)
     setups = build_placements(scenario, cluster)
     _require_storage(scenario, setups)
     _require_swap(scenario, setups)
+    _require_startup(scenario, cluster, setups)
+    _require_failover(scenario, setups)
+    _require_sleep(scenario, cluster, setups)
     capacities = _require_memory(scenario, cluster, setups)
     _require_arithmetic(scenario, setups)
     sources = build_sources(scenario, {setup.service: setup.model for setup in setups})
@@ -119,6 +125,44 @@ def _host_memory(cluster: Cluster, device: str) -> float | None:
         return None
     pool = cluster.devices[cluster.hosts[device]].main_pool
     return pool.capacity - pool.reserved
+
+
+def _require_startup(scenario: Scenario, cluster: Cluster, setups: Sequence[Setup]) -> None:
+    """Where replicas may have to start, it must be known where their weights come from."""
+    fail = any(table.kind in ("crash", "power_loss", "leave") for table in scenario.faults.values())
+    for setup in setups:
+        service = setup.tables[0]
+        scaled = not isinstance(service.scaling, Fixed)
+        if (fail or scaled) and service.startup.weights is None and service.startup.source is None:
+            stored = {each.device for each in cluster.attachments}
+            for device in setup.placement.parts:
+                if device not in stored:
+                    raise scenario.error(
+                        ("services", setup.service, "startup", "weights"),
+                        f"is missing: replicas may have to start, and {device} has no storage to load weights from",
+                        "seconds, `source: NODE` that sends the weights, or `storage` for the device",
+                    )
+
+
+def _require_failover(scenario: Scenario, setups: Sequence[Setup]) -> None:
+    """A service that takes over another's jobs must take jobs of that kind."""
+    kinds = {setup.service: setup.model.generates for setup in setups}
+    for name, service in scenario.services.items():
+        for other in getattr(service.failure, "services", ()):
+            if other == name or kinds.get(name, True) != kinds.get(other, True):
+                problem = "is the service itself" if other == name else f"cannot serve jobs of {name}: one generates tokens, one does not"
+                raise scenario.error(("services", name, "failure"), problem, "another service of the same kind", service.failure)
+
+
+def _require_sleep(scenario: Scenario, cluster: Cluster, setups: Sequence[Setup]) -> None:
+    """Replicas can be put to sleep only on devices that can sleep."""
+    for setup in setups:
+        for device in setup.spec.devices if getattr(setup.tables[0].scaling, "rest", None) == "sleep" else ():
+            if cluster.devices[device].sleep_W is None:
+                key = ("services", setup.service, "scaling", "rest")
+                raise scenario.error(
+                    key, f"cannot be: {device} has no figure for its power asleep", "`stop`, or a device that sleeps", "sleep"
+                )
 
 
 def _require_memory(scenario: Scenario, cluster: Cluster, setups: Sequence[Setup]) -> dict[str, Capacity]:

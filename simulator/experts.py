@@ -38,24 +38,28 @@ class ExpertsBinder:
         self._before: object = None
         self._routes: NDArray[Any] | None = None
         self._steps = 0
+        self._counted = (0, 0)
 
     @classmethod
-    def of(cls, setup: Setup, stream: Stream) -> ExpertsBinder | None:
-        """The binder of a replica; None if its model has no experts."""
+    def of(cls, setup: Setup, stream: Stream, before: ExpertsBinder | None = None) -> ExpertsBinder | None:
+        """The binder of a replica; None if its model has no experts. `before`: the one that it takes the place of, its counts included."""
         if setup.experts is None or setup.router is None:
             return None
         agent = setup.experts.start(setup.scope, stream, setup.model, setup.spec)
-        return cls(agent, setup.router, stream.child("routes"))
+        found = cls(agent, setup.router, stream.child("routes"))
+        if before is not None:
+            found._counted = (before.hits, before.misses)
+        return found
 
     @property
     def hits(self) -> int:
         """Experts that were in memory when routed to."""
-        return int(getattr(self.agent, "hits", 0))
+        return self._counted[0] + int(getattr(self.agent, "hits", 0))
 
     @property
     def misses(self) -> int:
         """Experts that had to be fetched."""
-        return int(getattr(self.agent, "misses", 0))
+        return self._counted[1] + int(getattr(self.agent, "misses", 0))
 
     def bind(self, step: Step, decoding: Sequence[Request], chunks: Sequence[tuple[Request, int]], iterations: int) -> Step:
         """The step with the outcomes of its routes: arrays over the iterations of a run of decode steps."""
@@ -68,6 +72,8 @@ class ExpertsBinder:
         """Of the steps last bound, only the first `iterations` were computed."""
         if iterations < self._steps and self._routes is not None:
             self.agent.restore(self._before)
+            if iterations == 0:
+                return
             tokens = self._routes.shape[1] // self._steps * iterations
             self.agent.bind_block(self._routes[:, :tokens], iterations)
             self._steps = iterations

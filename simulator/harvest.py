@@ -27,6 +27,7 @@ def harvest(simulation: Simulation) -> Result:
     tables["resources"] = _resources(simulation)
     tables["memory"] = memory_rows(simulation)
     tables["replicas"] = _replicas(simulation)
+    tables["availability"] = _availability(simulation)
     return Result(_meta(simulation), tables)
 
 
@@ -79,6 +80,15 @@ def _resources(simulation: Simulation) -> dict[str, list[Any]]:
         kind = "engine" if engine else "bus" if name in buses else "storage" if name.rsplit(".", 1)[0] in stores else "link"
         busy = engine.busy_s if engine else machine.resources[name].busy_s
         row = (name, kind, capacity, amount, busy, amount / (capacity * length))
+        for column, cell in zip(table.values(), row, strict=True):
+            column.append(cell)
+    return table
+
+
+def _availability(simulation: Simulation) -> dict[str, list[Any]]:
+    table = empty("availability")
+    for (what, name), record in simulation.recorder.uptimes.records.items():
+        row = (what, name, record.fraction(simulation.now), record.outages, record.repair_s)
         for column, cell in zip(table.values(), row, strict=True):
             column.append(cell)
     return table

@@ -50,10 +50,11 @@ class Scope:
     Attributes:
         name: dotted scope, for traces.
         pools: the replica's own pools by name; other names are looked up on the machine.
-        call: submits a job to a service: `(service, overrides, done(result))`.
+        call: submits a job to a service: `(service, overrides, done(result))`; returns what cancels it, if anything can.
         reveal: `(name) -> value` of an outcome that has become known.
         groups: detached plans by name, as `(execution, nodes)`; the latest of a name.
         weight, priority: of all its flows among those of others, on top of what the operations say themselves.
+        live: iterations of which something has not ended; `closed`: whether the scope was abandoned.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Scope:
         machine: Machine,
         name: str,
         pools: Mapping[str, MemoryPool] | None = None,
-        call: Callable[[str, Mapping[str, Any], Callable[[Any], None]], None] | None = None,
+        call: Callable[[str, Mapping[str, Any], Callable[[Any], None]], Callable[[], None] | None] | None = None,
         reveal: Callable[[str], Any] | None = None,
         *,
         weight: float = 1.0,
@@ -75,7 +76,38 @@ class Scope:
         self.call = call
         self.reveal = reveal
         self.groups: dict[str, tuple[Execution, tuple[int, ...]]] = {}
+        self.live: dict[Execution, None] = {}
+        self.closed = False
         self._flags: dict[str, Flag] = {}
+        self._taken: dict[MemoryPool, float] = {}
+
+    def take(self, name: str, amount: float, granted: Callable[[], None]) -> Callable[[], None]:
+        """Take of a pool, and call when it is granted; returns what withdraws the wish while it is not."""
+        pool = self.pool(name)
+
+        def note() -> None:
+            self._taken[pool] = self._taken.get(pool, 0.0) + amount
+            granted()
+
+        pool.take(amount, note, self.name)
+        return partial(pool.withdraw, note)
+
+    def give(self, name: str, amount: float) -> None:
+        """Give back to a pool."""
+        pool = self.pool(name)
+        self._taken[pool] = self._taken.get(pool, 0.0) - amount
+        pool.give(amount, self.name)
+
+    def abandon(self) -> None:
+        """Stop all that runs here, with nobody called back: bytes moved stay in the accounts, and pools get back what was taken."""
+        self.closed = True
+        live, self.live = tuple(self.live), {}
+        for execution in live:
+            execution.abandon()
+        taken, self._taken = self._taken, {}
+        for pool, amount in taken.items():
+            if amount > 0.0:
+                pool.give(min(amount, pool.level), self.name)
 
     def pool(self, name: str) -> MemoryPool:
         """The pool of that name: the replica's own, or a device's as `device.pool`."""
@@ -125,6 +157,7 @@ class Execution:
         self.pending = [len(preds) for preds in strand.preds]
         self.handles: dict[int, Operation | Callable[[], None]] = {}
         self.open_main = size - len(strand.detached)
+        self._open = size
         self._followers: dict[int, list[Callable[[], None]]] = {}
         self._ready: deque[int] = deque()
         self._draining = False
@@ -141,6 +174,8 @@ class Execution:
 
     def begin(self, earlier: Sequence[Execution] = ()) -> Execution:
         """Start; `earlier` are the strand's previous iterations, latest last, for operations that lag behind them."""
+        if self._open:
+            self.scope.live[self] = None
         for name, nodes in self.strand.groups.items():
             self.scope.groups[name] = (self, nodes)
         for node, lagged in enumerate(self.strand.lagged):
@@ -196,10 +231,11 @@ class Execution:
         ended = partial(self._ended, node)
         match op:
             case Alloc(pool=pool, amount=amount):
-                self.handles[node] = partial(self.scope.pool(pool).withdraw, ended)
-                self.scope.pool(pool).take(float(amount_of(amount, self.step)), ended, self.scope.name)
+                withdraw = self.scope.take(pool, float(amount_of(amount, self.step)), ended)
+                if self.state[node] < ENDED:
+                    self.handles[node] = withdraw
             case Free(pool=pool, amount=amount):
-                self.scope.pool(pool).give(float(amount_of(amount, self.step)), self.scope.name)
+                self.scope.give(pool, float(amount_of(amount, self.step)))
                 ended()
             case Signal(flag=flag, count=count):
                 self.scope.flag(flag).raise_by(count)
@@ -256,7 +292,9 @@ class Execution:
             self.results[node] = result
             self._ended(node)
 
-        self.scope.call(service, overrides, returned)
+        cancel = self.scope.call(service, overrides, returned)
+        if cancel is not None and self.state[node] < ENDED:
+            self.handles[node] = cancel
 
     def _group(self, target: str) -> tuple[Execution, tuple[int, ...]]:
         if target in self.strand.groups:
@@ -302,6 +340,9 @@ class Execution:
         """A node has ended or was cancelled."""
         for call in self._followers.pop(node, ()):
             call()
+        self._open -= 1
+        if self._open == 0:
+            self.scope.live.pop(self, None)
         if node not in self.strand.detached:
             self.open_main -= 1
             if self.open_main == 0:
@@ -348,7 +389,24 @@ class Execution:
             for follower in self.strand.succs[node]:
                 self._release(follower)
         for pool, amount in taken.items():
-            self.scope.pool(pool).give(amount, self.scope.name)
+            self.scope.give(pool, amount)
+
+    def abandon(self) -> None:
+        """Stop; nobody is called back. Its scope gives back what it took of pools."""
+        self.on_token = self.on_end = None
+        self._followers.clear()
+        self._ready.clear()
+        for node, state in enumerate(self.state):
+            if state < ENDED:
+                self.state[node] = CANCELLED
+        handles, self.handles = self.handles, {}
+        for node, handle in handles.items():
+            if isinstance(handle, Operation):
+                fraction = handle.cancel()
+                if self.scope.machine.signals.cancelled:
+                    self.scope.machine.signals.cancelled(self.scope.name, self.strand.ops[node].name or "", fraction)
+            else:
+                handle()
 
     def _taken(self, nodes: tuple[int, ...]) -> dict[str, float]:
         """What those of the nodes that have ended took of each pool and did not give back."""
@@ -365,11 +423,13 @@ class Execution:
     def resume(self, start: list[float], end: list[float], latency: list[float], at: float) -> Execution:
         """Take up an iteration in the middle: `at` seconds after it began, with node times and latencies from its timeline."""
         self.started -= at
+        self.scope.live[self] = None
         live: list[tuple[int, float, float]] = []
         for node in range(len(self.strand.ops)):
             if end[node] <= at:
                 self.state[node] = ENDED
                 self.open_main -= 1
+                self._open -= 1
                 for follower in self.strand.succs[node]:
                     self.pending[follower] -= 1
             elif start[node] <= at and isinstance(self.strand.ops[node], TIMED):
@@ -379,6 +439,7 @@ class Execution:
                 in_fluid = max(0.0, elapsed - latency[node])
                 live.append((node, 1.0 - in_fluid / fluid if fluid > 0.0 else 1.0, max(0.0, latency[node] - elapsed)))
         if self.open_main == 0:
+            self.scope.live.pop(self, None)
             self._finish_main()
         for node, left, latency_left in live:
             self._run(node, left, latency_left)

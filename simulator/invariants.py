@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from math import isclose
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from edgewright.simulator.request import Request
     from edgewright.simulator.simulation import Simulation
 
 __all__ = ["InvariantViolation", "check_invariants"]
@@ -37,11 +39,26 @@ def _jobs(simulation: Simulation) -> None:
     by_status = Counter(request.status for request in requests)
     known = ("completed", "rejected", "failed", "in_flight")
     _require(sum(by_status[each] for each in known) == len(requests), f"{len(requests)} jobs came in, but {dict(by_status)}", simulation)
-    queued = Counter(request.replica for request in requests if request.status == "in_flight" and request.queued is not None)
+    places = Counter(request.id for _, request in _places(simulation))
+    known_ids = {request.id for request in requests if request.status == "in_flight"}
+    twice = sorted(number for number, count in places.items() if count > 1)
+    _require(not twice, f"jobs {twice[:5]} are in two places at once", simulation)
+    lost, ghosts = sorted(known_ids - set(places)), sorted(set(places) - known_ids)
+    _require(not lost, f"jobs {lost[:5]} are in flight, but nowhere", simulation)
+    _require(not ghosts, f"jobs {ghosts[:5]} are held, but over", simulation)
+    for where, request in _places(simulation):
+        mine = where == "" or request.replica == where
+        _require(mine, f"job {request.id} is at {where}, but says {request.replica}", simulation)
+
+
+def _places(simulation: Simulation) -> Iterator[tuple[str, Request]]:
+    """Every job in flight with the replica that holds it, empty if it is on its way, aside, at the door or in a script."""
     for replica in simulation.replicas.values():
-        here = replica.queued + replica.running
-        found = f"{replica.name} holds {here} jobs, but {queued[replica.name]} are in flight there"
-        _require(here == queued[replica.name], found, simulation)
+        yield from ((replica.name, request) for request in replica.waiting)
+        yield from ((replica.name, request) for lane in replica.lanes for request in lane.running)
+    for service in simulation.services.values():
+        for place in (service.carrying, service.scripts, service.pending, service.recovery.aside):
+            yield from (("", request) for request in place)
 
 
 def _bytes(simulation: Simulation) -> None:

@@ -6,7 +6,7 @@ batch of its own.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +41,9 @@ class Lane:
         self.running: list[Request] = []
         self._most = max_sequences
         self.max_tokens = replica.preset.max_tokens
+        self._aborts = 0
+        self._leaving: dict[Request, Callable[[], None]] = {}
+        self._work: _StepWork | None = None
         self._stretch: Stretch | None = None
         self._horizon_arrival = True
         self._left = False
@@ -79,15 +82,21 @@ class Lane:
     def run(self) -> Generator[Any, Any, None]:
         """The lane's SimPy process."""
         while True:
+            self._let_go()
+            if not self.replica.serving:
+                yield from self._idle(None)
+                continue
             self.replica.refresh()
             self._left = False
             batch = self.agent.next_batch(self)
             if not batch.prefill and not (batch.decode and self._decoding()):
-                yield from self._idle(batch.wake_at)
+                if self.replica.running or not self.replica.reclaim():
+                    yield from self._idle(batch.wake_at)
                 continue
+            aborts = self._aborts
             chunks = yield from self._admit(batch)
             decoding = (yield from self._secure(chunks)) if batch.decode else []
-            if not chunks and not decoding:
+            if (not chunks and not decoding) or self._aborts != aborts:
                 continue
             self._done = self.replica.env.event()
             self._horizon_arrival = batch.until.arrival
@@ -112,6 +121,49 @@ class Lane:
         """If the lane idles, decide anew: the queue, or the memory that is free, has changed."""
         if self._wake is not None and not self._wake.triggered:
             self._wake.succeed()
+
+    # -- leaving before the end ------------------------------------------------------------------------------------------------------------
+
+    def release(self, request: Request, then: Callable[[], None]) -> None:
+        """Let a request of the batch go when the step under way has ended, and call; its keys and values stay."""
+        self._leaving[request] = then
+        if self._stretch is not None:
+            self._stretch.stop_after_current()
+        self.wake()
+
+    def _let_go(self) -> None:
+        leaving, self._leaving = self._leaving, {}
+        for request, then in leaving.items():
+            if request in self.running:
+                self.running.remove(request)
+                request.halt()
+                then()
+
+    def abort(self) -> None:
+        """Stop the step under way as if it had never begun: what its operations did is accounted, its requests stay as they were.
+
+        What goes on operation by operation is stopped by the replica, before.
+        """
+        self._aborts += 1
+        work, self._work = self._work, None
+        if work is not None:
+            work.abandon()
+            self.settled()
+
+    def hand_over(self) -> list[Request]:
+        """All requests of the batch, which leave it (after `abort`)."""
+        self._leaving.clear()
+        found, self.running[:] = list(self.running), []
+        for request in found:
+            if request.swapped:
+                self.replica.drop_kv(request)
+            request.halt()
+        return found
+
+    def cut(self) -> None:
+        """If steps are being jumped over, go on operation by operation."""
+        if self._stretch is not None and self._stretch in self.replica.machine.stretches:
+            self._stretch.cut()
 
     def _decoding(self) -> list[Request]:
         return [request for request in self.running if request.prompt_left == 0]
@@ -143,6 +195,8 @@ class Lane:
             decoding.remove(request)
             self._left = True
         while decoding and kv.short_by(decoding) > 0:
+            if self.replica.reclaim():
+                continue
             victim = max(decoding, key=lambda request: request.admitted_order)
             if self.replica.running == 1:
                 self.replica.fail(victim, self, "KV cache full with this job alone")
@@ -161,7 +215,7 @@ class Lane:
         may_jump = replica.may_jump()
         iterations = self._iterations(batch, decoding) if may_jump and not chunks else 1
         step = self._step(chunks, decoding, iterations)
-        work = _StepWork(self, chunks, decoding, step)
+        work = self._work = _StepWork(self, chunks, decoding, step)
         stretch = replica.jump(step, iterations, work.stretched, work.token) if may_jump else None
         if stretch is not None:
             stretch.stop_by(batch.until.time)
@@ -191,8 +245,9 @@ class Lane:
 
     def settled(self) -> None:
         """The step (or the run of steps) is over: the loop decides anew."""
-        self._stretch = None
-        self._done.succeed()
+        self._stretch = self._work = None
+        if not self._done.triggered:
+            self._done.succeed()
 
     def stretch_over(self) -> None:
         """The stretch has handed its current iteration to the interpreter."""
@@ -228,6 +283,11 @@ class _StepWork:
         """A step that was interpreted has come to its token."""
         self._record(np.array([self.lane.now]))
         self._finish(self.settled_iterations + 1)
+
+    def abandon(self) -> None:
+        """The step, or what is left of the run of steps, came to nothing."""
+        if self.replica.experts is not None:
+            self.replica.experts.commit(self.settled_iterations)
 
     def _finish(self, iterations: int) -> None:
         if self.replica.experts is not None:

@@ -17,6 +17,7 @@ from edgewright.simulator.components import Sharing
 from edgewright.simulator.energy import Ledger
 from edgewright.simulator.engines import EngineQueue, MemoryPool
 from edgewright.simulator.following import Following
+from edgewright.simulator.impairments import Impairments
 from edgewright.simulator.operation import Operation
 from edgewright.simulator.sharing import Activity, Resource
 from edgewright.simulator.signals import Signals
@@ -60,13 +61,14 @@ class Machine:
 
     Attributes:
         env: the SimPy environment; `env.now` is the time in seconds.
-        cluster: the specifications.
+        cluster: the specifications, under what is amiss at the moment.
         engines, resources, pools: what operations use, by scope.
         capacities: of all resources, as they are now.
         clocks: fraction of maximum by engine; absent means 1. `epoch` counts changes of clocks and capacities.
         clock_limits: who holds clocks down.
         up: which devices, links and storages work; `states`: what devices draw because of that, and whether they sleep.
         sharing: how activities share resources.
+        impair: what is slow, late, cut off or fails.
         ledger: energy accounts; `traffic`: bytes by link resource.
         signals: what others subscribe to.
         stretches: runs of steps that are being jumped over; settled before anything reads accounts.
@@ -94,6 +96,7 @@ class Machine:
         self.traffic: dict[str, Traffic] = {}
         self.stretches: dict[Any, None] = {}
         self.clock_limits = ClockLimits(self)
+        self.impair = Impairments(self)
         self.states = DeviceStates(self)
         for connection in cluster.connections:
             self.ledger.account(connection.name, "idle").change(connection.link.idle_W, self.env.now)
@@ -232,6 +235,7 @@ class Machine:
         found = self.resources[resource]
         found.derate(cause, factor, self.env.now)
         self._changed(found)
+        self.impair.derated(found)
 
     def follow(self, resource: str, profile: RateProfile) -> None:
         """From now on, the resource has the share of its nominal capacity that the profile says (times what derates it besides).

@@ -61,12 +61,13 @@ class Operation:
         self.demand = self.price()
         latency = float(self.demand.latency) if self.latency_left is None else self.latency_left
         if latency > 0.0:
-            self.machine.after(latency, self._flow)
+            self.machine.after(latency, self.go_on)
         else:
-            self._flow()
+            self.go_on()
 
-    def _flow(self) -> None:
-        if self.ended:
+    def go_on(self) -> None:
+        """The latency is over: move, or wait until what is in the way is gone."""
+        if self.ended or self.machine.impair.holds(self):
             return
         self.activity = self.machine.activity(self.demand, self._finish, self.left, self.first)
         if self.activity is None:
@@ -84,11 +85,15 @@ class Operation:
         self.machine.remove(self.activity)
         self.left = self.activity.left
         self.demand = self.price()
-        self._flow()
+        self.go_on()
 
     def _finish(self) -> None:
-        self.ended = True
         self.machine.delivered(self.demand, self.first)
+        if self.machine.impair.erring and (delay := self.machine.impair.read_again(self)) is not None:
+            self.activity, self.left, self.first = None, 1.0, 1.0
+            self.machine.after(delay + float(self.demand.latency), self.go_on)
+            return
+        self.ended = True
         if self.demand.engine is not None:
             self.machine.engines[self.demand.engine].release(self)
         self.done(self)

@@ -63,6 +63,8 @@ class PlanRunner:
 
     def _again(self, strand: Strand, _: Execution | None) -> None:
         """Start the next iteration of a strand that runs ahead, in an event of its own so that instant iterations do not recurse."""
+        if self.scope.closed:
+            return
 
         def ended(execution: Execution) -> None:
             self.scope.machine.after(0.0, lambda: self._again(strand, execution))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgewright.simulator.request import Request
 from edgewright.simulator.tables import empty, with_latencies
+from edgewright.simulator.uptime import UpTimes
 from edgewright.workloads import Step
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Recorder:
         window: `[start, stop)` of the measurement.
         requests: every request of every service, in order of submission.
         preemptions: by replica.
+        uptimes: how long things were up.
     """
 
     def __init__(self, window: tuple[float, float]) -> None:
@@ -34,9 +36,13 @@ class Recorder:
         self.requests: list[Request] = []
         self.rows: dict[str, dict[str, list[Any]]] = {
             name: empty(name)
-            for name in ("steps", "kv", "queue", "actuations", "operations", "power", "usage", "power_events", "sources", "thermal")
+            for name in (
+                *("steps", "kv", "queue", "actuations", "operations", "power", "usage"),
+                *("power_events", "sources", "thermal", "faults"),
+            )
         }
         self.preemptions: dict[str, int] = {}
+        self.uptimes = UpTimes()
         self._blocks: dict[str, int] = {}
         self._gaps: dict[str, tuple[list[NDArray[np.float64]], list[NDArray[np.int64]]]] = {}
 
@@ -107,6 +113,15 @@ class Recorder:
         """A replica has taken a request's memory away."""
         self.preemptions[replica.name] = self.preemptions.get(replica.name, 0) + 1
 
+    def fault(self, name: str, kind: str, target: str, now: float) -> int:
+        """A fault has befallen a target; returns its row."""
+        self.add("faults", name, kind, target, now, NAN)
+        return len(self.rows["faults"]["fault"]) - 1
+
+    def fault_over(self, row: int, now: float) -> None:
+        """The fault of that row is over."""
+        self.rows["faults"]["end_s"][row] = now
+
     def operation(self, scope: str, name: str, kind: str, resource: str, start: float, end: float) -> None:
         """An operation has ended; a listener of the machine's signal."""
         self.add("operations", scope, name, kind, resource, start, end)
@@ -140,6 +155,11 @@ class Recorder:
             "output_tokens": request.generated if job.kind == "generate" else 0,
             "cached_tokens": request.cached,
             "preemptions": request.preemptions,
+            "interruptions": request.interruptions,
+            "retries": request.retries,
+            "resumes": request.resumes,
+            "lost_tokens": request.lost,
+            "wasted_tokens": request.wasted,
             "priority": job.priority,
             "deadline_s": _time(job.deadline),
         }

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.policies.compile import Strand, compile_plan
+from edgewright.policies.compile import CompiledPlan, Strand, compile_plan
 from edgewright.policies.families import Placement, Program
-from edgewright.policies.plan import Compute, Plan
+from edgewright.policies.plan import Compute
 from edgewright.policies.timeline import Timeline, conflicts, timeline
+from edgewright.policies.views import Stage
 from edgewright.simulator.assemble_memory import Capacity, state_bytes
 from edgewright.simulator.blocks import BlockPool
 from edgewright.simulator.engines import MemoryPool
@@ -20,7 +21,9 @@ from edgewright.simulator.experts import ExpertsBinder
 from edgewright.simulator.forecast import Forecast
 from edgewright.simulator.interpreter import Scope
 from edgewright.simulator.lane import Lane
+from edgewright.simulator.lifecycle import Lifecycle
 from edgewright.simulator.machine import Machine
+from edgewright.simulator.operation import Operation
 from edgewright.simulator.plan_runner import PlanRunner
 from edgewright.simulator.presets import EnginePreset
 from edgewright.simulator.program import program_of
@@ -52,6 +55,8 @@ class Replica:
     Attributes:
         waiting: its queue; preempted requests come first.
         lanes: steps in flight at once.
+        most: jobs in its batches together, by the engine's limit.
+        life: whether it serves, starts, or is down.
         kv: paged KV memory, None if the model caches nothing; `swap`: where preempted jobs' KV waits, None if it is not kept.
         prompt_tokens: tokens of the prompts admitted so far; `hit_tokens`: of these, found in the cache.
         strand: the plan's one strand if a run of steps may be jumped over, else None.
@@ -76,30 +81,47 @@ class Replica:
         self.prompt_tokens = self.hit_tokens = 0
         self.placement: Placement = setup.placement
         self.waiting: deque[Request] = deque()
-        pools = {name: MemoryPool(f"{self.name}.{name}", size) for name, size in setup.placement.pools.items()}
-        traffic = setup.tables[0].traffic
-        self.scope = Scope(machine, self.name, pools, weight=traffic.weight, priority=traffic.priority)
-        self.experts = ExpertsBinder.of(setup, stream.child("experts"))
-        self.most_iterations = OUTCOME_BLOCK if self.experts is not None else LONGEST_STRETCH
-        agent = self.experts.agent if self.experts is not None else None
-        self.program = program_of(setup, agent if isinstance(agent, Program) else setup.placement.program)
+        self.stream = stream
+        self.experts: ExpertsBinder | None = None
+        self._plan: CompiledPlan | None = None
         self._runner: PlanRunner | None = None
         self.strand: Strand | None = None
         self._conflicts: dict[frozenset[str], bool] = {}
         self._timelines: dict[int, Timeline] = {}
         self._followed: set[str] = set()
         self._epoch = machine.epoch
-        self._prepare(self.program)
+        self._fresh_experts()
+        self._rewire()
+        self._find_strand()
+        self.most_iterations = OUTCOME_BLOCK if self.experts is not None else LONGEST_STRETCH
         self.forecast = Forecast(machine.cluster, setup, self.strands)
         batching = setup.tables[0].batching
         most = min(self.preset.max_sequences, capacity.sequences or self.preset.max_sequences)
         share = max(1, most // setup.placement.lanes)
+        self.most = share * setup.placement.lanes
         self.lanes = [
             Lane(self, batching.start(f"{self.name}.lane{index}", stream.child(f"batching{index}")), share)
             for index in range(setup.placement.lanes)
         ]
+        self.life = Lifecycle(self)
         self._order = 0
         self._seen = 0
+
+    def _fresh_experts(self) -> None:
+        """Experts in memory as at the start, and the program that follows them."""
+        before = self.experts
+        self.experts = ExpertsBinder.of(self.setup, self.stream.child("experts"), before)
+        agent = self.experts.agent if self.experts is not None else None
+        if before is None or isinstance(agent, Program):
+            self.program = program_of(self.setup, agent if isinstance(agent, Program) else self.setup.placement.program)
+            self._plan = None if isinstance(self.program, Program) else compile_plan(self.program)
+
+    def _rewire(self) -> None:
+        """Pools, flags and iterations as at the start."""
+        pools = {name: MemoryPool(f"{self.name}.{name}", size) for name, size in self.setup.placement.pools.items()}
+        traffic = self.setup.tables[0].traffic
+        self.scope = Scope(self.machine, self.name, pools, weight=traffic.weight, priority=traffic.priority)
+        self._runner = None if self._plan is None else PlanRunner(self.scope, self._plan)
 
     def _block_pool(self) -> BlockPool | None:
         if self.capacity.blocks is None:
@@ -108,14 +130,95 @@ class Replica:
         preset, shares = self.preset, self.preset.prefix_caching and not any(state_bytes(self.setup).values())
         return BlockPool(self.capacity.blocks, preset.block_size, self.kv_policy, preset.watermark, slots, shares)
 
-    def _prepare(self, program: Plan | Program) -> None:
-        if isinstance(program, Program):
-            return
-        plan = compile_plan(program)
-        self._runner = PlanRunner(self.scope, plan)
-        if len(plan.strands) == 1 and can_stretch(plan.strands[0]) and self.placement.lanes == 1:
+    def _find_strand(self) -> None:
+        plan = self._plan
+        if plan is not None and len(plan.strands) == 1 and can_stretch(plan.strands[0]) and self.placement.lanes == 1:
             self.strand = plan.strands[0]
             self._engines = {self.machine.cluster.engine_name(op.device, op.engine) for op in self.strand.ops if isinstance(op, Compute)}
+
+    # -- failing ---------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def serving(self) -> bool:
+        """Whether it computes: its devices are up, and its weights in memory."""
+        return self.life.serving
+
+    def abort(self) -> None:
+        """Stop all steps under way; requests stay where they are, as they were after the last whole step."""
+        for lane in self.lanes:
+            lane.cut()
+        self.scope.abandon()
+        for lane in self.lanes:
+            lane.abort()
+        self._rewire()
+
+    def clear_batches(self) -> list[Request]:
+        """Give up the requests in batches, in order of admission (after `abort`); their keys and values stay until they are taken away."""
+        found = sorted((each for lane in self.lanes for each in lane.hand_over()), key=lambda each: each.admitted_order)
+        self._noted()
+        return found
+
+    def hand_over(self) -> list[tuple[Request, Stage]]:
+        """Stop all steps and give up every request, those in batches first; their keys and values stay until they are taken away."""
+        self.abort()
+        batches = self.clear_batches()
+        queue = list(self.waiting)
+        self.waiting.clear()
+        self._noted()
+        return [*((request, "running") for request in batches), *((request, "queued") for request in queue)]
+
+    def holds(self, request: Request) -> bool:
+        """Whether the request is in its queue or in a batch."""
+        return request in self.waiting or any(request in lane.running for lane in self.lanes)
+
+    def wipe(self) -> None:
+        """The memory of a device has lost what it held: keys and values, sessions, experts."""
+        if self.kv is not None:
+            self.kv.clear()
+            self.recorder.blocks(self)
+        if self.experts is not None:
+            self._fresh_experts()
+            self._rewire()
+
+    def leave(self, request: Request, then: Callable[[], None]) -> None:
+        """Let a request go as soon as it can, and call: from the queue at once, from a batch between two steps.
+
+        Where the step hangs on a dead link or storage, it is aborted first.
+        """
+        if request in self.waiting:
+            self.waiting.remove(request)
+            self._changed()
+            then()
+            return
+        lane = next(lane for lane in self.lanes if request in lane.running)
+        lane.release(request, partial(self._left, then))
+        if self.hanging_since() is not None:
+            self.abort()
+
+    def _left(self, then: Callable[[], None]) -> None:
+        self._changed()
+        then()
+
+    def drop_kv(self, request: Request, kept: int = 0) -> None:
+        """A request that has left goes on without its keys and values here, but for the first `kept`, which a checkpoint holds."""
+        if self.swap is not None:
+            self.swap.drop([request])
+        if self.kv is not None and (self.kv.covered(request) or request.swapped):
+            self.kv.release(request, retain=False)
+            self._changed()
+            request.lose(kept)
+        else:
+            request.forget()
+
+    def hanging_since(self) -> float | None:
+        """Since when a step under way has hung on a dead link or storage; None if none does."""
+        found = [
+            since
+            for execution in self.scope.live
+            for handle in execution.handles.values()
+            if isinstance(handle, Operation) and (since := self.machine.impair.hanging_since(handle)) is not None
+        ]
+        return min(found, default=None)
 
     @property
     def strands(self) -> tuple[Strand, ...]:
@@ -124,10 +227,14 @@ class Replica:
 
     def start(self) -> None:
         """Start the lanes, and the strands of the plan that run ahead."""
-        if self._runner is not None:
-            self._runner.start()
+        self.run_ahead()
         for lane in self.lanes:
             self.env.process(lane.run())
+
+    def run_ahead(self) -> None:
+        """Start the strands of the plan that run ahead of the steps."""
+        if self._runner is not None:
+            self._runner.start()
 
     # -- steps -----------------------------------------------------------------------------------------------------------------------------
 
@@ -186,14 +293,16 @@ class Replica:
 
     # -- requests --------------------------------------------------------------------------------------------------------------------------
 
-    def enqueue(self, request: Request) -> None:
-        """A request has reached the replica."""
-        request.queued = float(self.env.now)
+    def enqueue(self, request: Request, first: bool = False) -> None:
+        """A request has reached the replica; `first`: before all others but those in the swap space, as it holds memory already."""
+        if request.queued is None:
+            request.queued = float(self.env.now)
         request.replica = self.name
         if _may_be_cached(request):
             self._seen = -1
-        self.waiting.append(request)
-        self.recorder.queue(self)
+        swapped = sum(1 for each in self.waiting if each.swapped)
+        self.waiting.insert(swapped if first else len(self.waiting), request)
+        self._noted()
         for lane in self.lanes:
             lane.arrived()
 
@@ -207,7 +316,7 @@ class Replica:
         self._seen = self.kv.changes
         met: set[tuple[str, int]] = set()
         for request in self.waiting:
-            if not _may_be_cached(request) or request.swapped:
+            if not _may_be_cached(request) or request.swapped or self.kv.covered(request):
                 continue
             session = request.job.source, -1 if request.session is None else request.session
             request.cached = 0 if session in met else self.kv.remembered(request)
@@ -277,9 +386,20 @@ class Replica:
             return
         kv, swap = self.kv, self.swap
         yield from swap.move(sum(min(swap.held[each.id], kv.held.get(each.id, 0)) for each in back), inward=True)
-        swap.drop(back)
+        swap.drop([request for request in back if request.swapped])
         for request in back:
             request.swapped = 0
+
+    def reclaim(self) -> bool:
+        """Take the memory of a waiting request that was to go on with it, the last but the first in the queue; False if none has any."""
+        kv = self.kv
+        victim = None if kv is None else next((each for each in reversed(list(self.waiting)[1:]) if kv.covered(each)), None)
+        if self.kv is None or victim is None:
+            return False
+        self.kv.release(victim, retain=False)
+        victim.preempt()
+        self.recorder.preempted(self)
+        return True
 
     def complete(self, request: Request, lane: Lane) -> None:
         """A request has its last token."""
@@ -299,8 +419,12 @@ class Replica:
             self.swap.drop([request])
         self._changed()
 
-    def _changed(self) -> None:
+    def _noted(self) -> None:
         self.recorder.queue(self)
+        self.life.worked()
+
+    def _changed(self) -> None:
+        self._noted()
         self.recorder.blocks(self)
         if self.waiting:
             for lane in self.lanes:
@@ -326,8 +450,8 @@ class Replica:
 
     @property
     def available(self) -> bool:
-        """Whether its devices are up."""
-        return True
+        """Whether it takes jobs: it serves, and is not to be stopped."""
+        return self.life.state == "ready"
 
     def can_hold(self, job: Any) -> bool:
         """Whether the prompt and one token fit the KV memory at all."""

@@ -23,6 +23,11 @@ class Request:
         context: tokens cached now; `generated`: tokens emitted so far.
         computed: prompt tokens computed since admission; `target`: those to compute (prompt, and what had been generated if preempted).
         preemptions: how often it lost its memory, or was swapped out.
+        interruptions: how often it could not go on as it was; of these it was tried again `retries` times, resumed `resumes` times.
+        attempt: number of the attempt under way, from 1.
+        lost: tokens whose keys and values had been computed and were lost; `wasted`: tokens that it had yielded and that did not stand.
+        saved: tokens of its context that a checkpoint holds.
+        cancelled: whether its caller is over, so that nothing becomes of it any more.
         finish: called with the request when it is over.
         caller: the request whose script made this one by a call, None if a source did.
         emits: tokens of the caller that a call is worth when it ends; None: its own tokens are the caller's, as they come.
@@ -32,8 +37,10 @@ class Request:
 
     __slots__ = (
         "admitted_order",
+        "attempt",
         "cached",
         "caller",
+        "cancelled",
         "computed",
         "context",
         "emits",
@@ -41,19 +48,25 @@ class Request:
         "finished",
         "first_token",
         "generated",
+        "interruptions",
         "job",
         "kv_from",
         "last_token",
         "location",
+        "lost",
         "preemptions",
         "queued",
         "reason",
         "replica",
+        "resumes",
+        "retries",
+        "saved",
         "scheduled",
         "status",
         "submitted",
         "swapped",
         "target",
+        "wasted",
     )
 
     def __init__(self, job: Job, submitted: float, finish: Callable[[Request], None], caller: Request | None = None) -> None:
@@ -78,7 +91,10 @@ class Request:
         self.generated = 0
         self.computed = 0
         self.target = 0
-        self.preemptions = 0
+        self.preemptions = self.interruptions = self.retries = self.resumes = 0
+        self.attempt = 1
+        self.lost = self.wasted = self.saved = 0
+        self.cancelled = False
         self.admitted_order = 0
 
     # -- views ---------------------------------------------------------------------------------------------------------------------------
@@ -176,9 +192,32 @@ class Request:
     def preempt(self, swapped: int = 0) -> None:
         """It leaves the batch: so many of its tokens are in the swap space, and without any everything is to be computed again."""
         self.preemptions += 1
-        self.swapped = swapped
-        self.cached = 0 if not swapped else self.cached
-        self.context = self.computed = self.target = 0
+        kept = self.cached
+        self.forget()
+        if swapped:
+            self.swapped, self.cached = swapped, kept
+
+    def forget(self) -> None:
+        """No key or value of its context is left, wherever it goes."""
+        self.kv_from = ""
+        self.cached = self.context = self.computed = self.target = self.swapped = 0
+
+    def halt(self) -> None:
+        """It leaves its batch; what is cached of its context stays for when it is admitted again."""
+        self.cached, self.computed, self.target = self.context, 0, 0
+
+    def lose(self, kept: int = 0) -> None:
+        """A failure has taken its keys and values, but for the first `kept` of its context."""
+        self.lost += max(0, max(self.context, self.cached, self.swapped) - kept)
+        self.forget()
+        self.cached = self.context = kept
+
+    def discard(self) -> None:
+        """Its answer begins anew: what it has yielded does not stand."""
+        self.wasted += self.generated
+        self.generated = 0
+        self.first_token = None
+        self.last_token = None if self.caller is None else self.caller.last_token
 
     def end(self, status: str, now: float, reason: str = "") -> None:
         """It is over."""

@@ -18,6 +18,7 @@ from edgewright.simulator.errors import ABSENT, Key, Origin, ScenarioError, tran
 from edgewright.simulator.loader import read_document
 from edgewright.simulator.schema import Name, Record, RunWindow, Slo, Table
 from edgewright.simulator.schema_cluster import ClusterTable
+from edgewright.simulator.schema_faults import FaultTable
 from edgewright.simulator.schema_power import PowerDomain
 from edgewright.simulator.schema_services import ServiceTable
 from edgewright.simulator.schema_workloads import WorkloadTable
@@ -37,6 +38,7 @@ class Scenario(Table):
     record: Record = Field(default_factory=Record, description="how finely the run is recorded")
     cluster: ClusterTable = Field(description="devices, switches, entry points and links")
     power: dict[Name, PowerDomain] = Field(default_factory=dict, description="power domains by name")
+    faults: dict[Name, FaultTable] = Field(default_factory=dict, description="what fails, when or how often, by name")
     services: dict[Name, ServiceTable] = Field(min_length=1, description="services by name")
     workloads: dict[Name, WorkloadTable] = Field(min_length=1, description="streams of jobs by name")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgewright.policies.families import OrchestrationPolicy
+from edgewright.policies.families import FailurePolicy, OrchestrationPolicy
 from edgewright.simulator.errors import Key, refusal
 from edgewright.simulator.schema import require_distinct, require_known
 
@@ -25,6 +25,10 @@ def require_references(scenario: Scenario) -> None:
     for name, service in scenario.services.items():
         for key, called in _called(service.orchestration):
             require_known(called, scenario.services, "service", ("services", name, "orchestration", key))
+        for key, other in _called(service.failure):
+            require_known(other, scenario.services, "service", ("services", name, "failure", key))
+        if service.startup.source is not None:
+            require_known(service.startup.source, scenario.cluster.names(), "device or node", ("services", name, "startup", "source"))
     _refuse_cycle(
         {name: called_services(scenario, name) for name in scenario.services},
         "calls itself, directly or through others",
@@ -87,10 +91,10 @@ def _require_workloads(scenario: Scenario) -> None:
             require_known(workload.entry, nodes, "device or entry point", ("workloads", name, "entry"))
 
 
-def _called(orchestration: OrchestrationPolicy | None) -> Iterator[tuple[str, str]]:
-    """Key and service of each call that an orchestration may make, by its hyper-parameters."""
-    for service in getattr(orchestration, "services", ()):
-        yield next((each.name for each in _fields(orchestration) if getattr(orchestration, each.name) == service), "services"), service
+def _called(policy: OrchestrationPolicy | FailurePolicy | None) -> Iterator[tuple[str, str]]:
+    """Key and service of each call that a policy may make (an orchestration, a failover), by its hyper-parameters."""
+    for service in getattr(policy, "services", ()):
+        yield next((each.name for each in _fields(policy) if getattr(policy, each.name) == service), "services"), service
 
 
 def _fields(policy: object) -> tuple[Field[Any], ...]:

@@ -14,11 +14,13 @@ from edgewright.hwmodels.units import Bytes, Fraction, Seconds
 from edgewright.policies.families import (
     BatchingPolicy,
     ExpertsPolicy,
+    FailurePolicy,
     KvPolicy,
     OrchestrationPolicy,
     PartitioningPolicy,
     ResidencyPolicy,
     RoutingPolicy,
+    ScalingPolicy,
 )
 from edgewright.simulator.errors import choices, refusal
 from edgewright.simulator.presets import PRESETS, EnginePreset
@@ -26,7 +28,7 @@ from edgewright.simulator.schema import InputFile, Name, NamedTable, Table, requ
 from edgewright.simulator.schema_choices import PolicyChoice, ProcessChoice, chosen
 from edgewright.workloads import OutcomeSource
 
-__all__ = ["EngineTable", "ModelTable", "ReplicaTable", "RoutingTable", "ServiceTable", "TrafficTable"]
+__all__ = ["EngineTable", "ModelTable", "ReplicaTable", "RoutingTable", "ServiceTable", "StartupTable", "TrafficTable"]
 
 
 def _outcomes() -> Mapping[str, type[Any]]:
@@ -37,12 +39,14 @@ def _outcomes() -> Mapping[str, type[Any]]:
 
 Batching: TypeAlias = Annotated[BatchingPolicy, PolicyChoice("batching")]
 Experts: TypeAlias = Annotated[ExpertsPolicy, PolicyChoice("experts")]
+Failure: TypeAlias = Annotated[FailurePolicy, PolicyChoice("failure")]
 Kv: TypeAlias = Annotated[KvPolicy, PolicyChoice("kv")]
 Orchestration: TypeAlias = Annotated[OrchestrationPolicy, PolicyChoice("orchestration")]
 Outcome: TypeAlias = Annotated[OutcomeSource, ProcessChoice("outcome", "source of outcomes", _outcomes)]
 Partitioning: TypeAlias = Annotated[PartitioningPolicy, PolicyChoice("partitioning")]
 Residency: TypeAlias = Annotated[ResidencyPolicy, PolicyChoice("residency")]
 Routing: TypeAlias = Annotated[RoutingPolicy, PolicyChoice("routing")]
+ScalingChoice: TypeAlias = Annotated[ScalingPolicy, PolicyChoice("scaling")]
 
 
 class ModelTable(NamedTable):
@@ -118,6 +122,22 @@ class RoutingTable(Table):
         return self
 
 
+class StartupTable(Table):
+    """What starting a replica takes, after a crash or when it is scaled: its weights into memory, then its engine."""
+
+    weights: Seconds | None = Field(
+        default=None, description="seconds to load weights; absent: they are read from each device's first storage, or from `source`"
+    )
+    source: Name | None = Field(default=None, description="device or node that sends the weights, in place of the device's storage")
+    engine: Seconds = Field(default=0.0, description="seconds from weights in memory to the first job: process, graphs, warm-up")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> StartupTable:
+        if self.weights is not None and self.source is not None:
+            raise refusal("is given besides `weights`", "one of the two", at=("source",), value=self.source)
+        return self
+
+
 class TrafficTable(Table):
     """How the flows of a service stand among others on links, storages and buses: those of its replicas' plans and its jobs' inputs."""
 
@@ -171,6 +191,9 @@ class ServiceTable(Table):
     kv: Kv = chosen("full", "which cached tokens stay, how precise, in which tier")
     routing: Routing = chosen("first_fit", "which replica serves a job")
     orchestration: Orchestration | None = Field(default=None, description="how jobs are served by calling other services")
+    failure: Failure = chosen("drop", "what becomes of jobs whose replica, link or call has failed")
+    scaling: ScalingChoice = chosen("fixed", "which replicas run, and when")
+    startup: StartupTable = Field(default_factory=StartupTable, description="what starting a replica takes")
     outcomes: dict[Name, Outcome] = Field(default_factory=dict, description="what only the run reveals, by name")
     experts_routing: RoutingTable = Field(
         default_factory=RoutingTable, description="which experts the tokens go to, for models with experts"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, ParamSpec
+from typing import Any, Generic, ParamSpec
 
 __all__ = ["Signal", "Signals"]
 
@@ -37,7 +37,7 @@ class Signals:
     Attributes:
         operation: `(scope, name, kind, resource, start, end)` of an operation that has ended.
         availability: `(name, up, kind)` when a device, link or storage goes down (kind of the first cause) or comes up (of the last).
-        causes: `(name)` after a cause began or ceased to hold a device, link or storage down, whether or not it is the only one.
+        causes: `(name, cause, holds)` when a cause (`availability.Cause`) begins or ceases to hold something down, whatever else does.
         clock: `(engine, fraction)` after a change of clock.
         cancelled: `(scope, name, fraction done)` of an operation that was cancelled.
         submitted, finished: `(request)` as it reaches a service, and when it is over (completed, rejected or failed).
@@ -48,7 +48,7 @@ class Signals:
         self.operation: Signal[[str, str, str, str, float, float]] = Signal()
         self.clock: Signal[[str, float]] = Signal()
         self.availability: Signal[[str, bool, str]] = Signal()
-        self.causes: Signal[[str]] = Signal()
+        self.causes: Signal[[str, Any, bool]] = Signal()
         self.cancelled: Signal[[str, str, float]] = Signal()
         self.submitted: Signal[[object]] = Signal()
         self.finished: Signal[[object]] = Signal()

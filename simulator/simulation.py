@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import simpy
 
+from edgewright.hwmodels import Cluster
 from edgewright.simulator.assemble import Setup
+from edgewright.simulator.assemble_faults import domain_devices, fault_targets
 from edgewright.simulator.assemble_memory import Capacity
 from edgewright.simulator.check import check
+from edgewright.simulator.faults import FaultSource
 from edgewright.simulator.harvest import harvest
 from edgewright.simulator.invariants import check_invariants
 from edgewright.simulator.machine import Machine
@@ -21,12 +25,14 @@ from edgewright.simulator.replica import Replica
 from edgewright.simulator.request import Request
 from edgewright.simulator.service import Service, child_request
 from edgewright.simulator.sources import SourceProcess
+from edgewright.simulator.watchdog import Watchdog
 from edgewright.workloads import Job, Stream
 from edgewright.workloads.outcomes import Outcomes
 
 if TYPE_CHECKING:
     from edgewright.simulator.result import Result
     from edgewright.simulator.scenario import Scenario
+    from edgewright.simulator.schema_faults import FaultTable
 
 __all__ = ["Simulation", "simulate"]
 
@@ -58,7 +64,7 @@ class Simulation:
     Attributes:
         scenario: what is simulated.
         machine: the cluster in time; `machine.signals` can be subscribed to.
-        replicas, services, domains, controllers, sources: by name; `power`: all that feeds, protects and controls the domains.
+        replicas, services, domains, controllers, sources, faults: by name; `power`: all that feeds, protects and controls the domains.
         end: simulated time at which the run ends at the latest: warm-up, window and drain.
     """
 
@@ -83,6 +89,8 @@ class Simulation:
         self.meter = Meter(self.machine, list(self.domains.values()), self.recorder, scenario.record.period, heats)
         self.sources = {name: SourceProcess(self, source, scenario.workloads[name].entry) for name, source in checked.sources.items()}
         self._trace_operations(scenario.record.operations)
+        self.watchdog = Watchdog(self)
+        self.faults = {name: self._faults(name, table, checked.cluster) for name, table in scenario.faults.items()}
         self._start()
 
     # -- building --------------------------------------------------------------------------------------------------------------------------
@@ -97,8 +105,23 @@ class Simulation:
         stream = self.stream.child(f"services.{name}")
         replicas = [replica for replica in self.replicas.values() if replica.service == name]
         return Service(
-            self, name, replicas, table.routing.start(name, stream), table.orchestration, Outcomes(table.outcomes, stream.child("outcomes"))
+            self,
+            name,
+            replicas,
+            table.routing.start(name, stream),
+            table.orchestration,
+            Outcomes(table.outcomes, stream.child("outcomes")),
+            table.failure.start(name, stream.child("failure")),
+            table.scaling.start(name, stream.child("scaling")),
         )
+
+    def _faults(self, name: str, table: FaultTable, cluster: Cluster) -> FaultSource:
+        key = ("faults", name)
+        targets = fault_targets(self.scenario, cluster, table, table.targets, (*key, "targets"))
+        others = () if table.spread is None else table.spread.targets
+        followers = fault_targets(self.scenario, cluster, table, others, (*key, "spread", "targets"))
+        devices = {domain: domain_devices(self.scenario, domain) for domain in self.scenario.power} if table.kind == "power_loss" else {}
+        return FaultSource(self.machine, name, table, targets, followers, devices, self.stream.child(f"faults.{name}"), self.recorder)
 
     def _trace_operations(self, most: int) -> None:
         """Keep the first operations of the window for the timeline."""
@@ -116,8 +139,13 @@ class Simulation:
     def _start(self) -> None:
         for replica in self.replicas.values():
             replica.start()
+        for service in self.services.values():
+            if service.servers:
+                service.scaler.act()
         self.power.start(self.env)
         self.env.process(self.meter.run())
+        for fault in self.faults.values():
+            fault.start()
         for source in self.sources.values():
             source.start()
 
@@ -153,18 +181,23 @@ class Simulation:
         request.location = entry
         self.services[job.service].submit(request)
 
+    def replicas_on(self, device: str) -> list[Replica]:
+        """The replicas that cannot do without a device."""
+        return [replica for replica in self.replicas.values() if device in replica.life.devices]
+
     def next_number(self) -> int:
         """A number for a job, unique in the run."""
         return next(self._numbers)
 
-    def call(self, service: str, parent: Request, overrides: Mapping[str, Any], done: Callable[[Any], None]) -> None:
-        """A script calls a service on behalf of a job; if the call fails, so does the job, and its script goes no further."""
+    def call(self, service: str, parent: Request, overrides: Mapping[str, Any], done: Callable[[Any], None]) -> Callable[[], None]:
+        """A script calls a service on behalf of a job; returns what cancels the call. If the call fails, the job's service is told."""
+        home = next(each for each in self.services.values() if parent in each.scripts)
 
         def ended(request: Request) -> None:
-            if parent.finished is not None:
+            if request.cancelled or parent not in home.scripts:
                 return
             if request.status != "completed":
-                parent.end(request.status, self.now, f"{service}: {request.reason}")
+                home.call_failed(parent, service, request)
                 return
             parent.location = request.location
             if request.emits is None and request.generated:
@@ -175,7 +208,18 @@ class Simulation:
                 self._burst(parent, min(request.emits, parent.remaining))
             done(request.result())
 
-        self.services[service].submit(child_request(parent, service, self.next_number(), overrides, ended, self.now))
+        child = child_request(parent, service, self.next_number(), overrides, ended, self.now)
+        self.services[service].submit(child)
+        return partial(self._cancel, child)
+
+    def _cancel(self, request: Request) -> None:
+        """The caller of a request is over: nothing becomes of it any more."""
+        if request.finished is not None or request.cancelled:
+            return
+        request.cancelled = True
+        holder = next((each for each in self.services.values() if each.holds(request)), None)
+        if holder is not None:
+            holder.take_away(request, partial(holder.recovery.interrupted, request, "call", holder.name, "calling"))
 
     def _burst(self, request: Request, tokens: int) -> None:
         """A call was worth some of the caller's tokens, all at its end."""

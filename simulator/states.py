@@ -79,7 +79,7 @@ class DeviceStates:
         else:
             awake()
 
-    def _changed(self, name: str) -> None:
+    def _changed(self, name: str, cause: Cause, holds: bool) -> None:
         if name in self.machine.cluster.devices:
             self._draw(name)
 

@@ -42,6 +42,7 @@ class Stretch:
     Attributes:
         runner: runs the strand's steps when they are not jumped over, and takes up an iteration that is cut.
         iterations: how many it will run; lowered by `stop_after_current`.
+        resources, links: shared resources that its flows use, and links that its messages cross, however small.
         ends: simulated time at which each iteration ends.
         line: the strand's timeline at this step and these clocks; computed if not given.
         on_end: called with the number of whole iterations when it is over; the partial one, if it was cut in the middle, has been handed
@@ -73,6 +74,7 @@ class Stretch:
         self.ends: NDArray[np.float64] = np.cumsum(np.concatenate(([self.started], lengths)))[1:]
         self.engines = {demand.engine for demand in self.line.demands if demand.engine is not None}
         self.resources = {name for demand in self.line.demands for name in demand.usage}
+        self.links = {name for demand in self.line.demands for name in demand.traffic}
         self._accounts = _Accounts(self)
         self._version = 0
 
@@ -82,8 +84,11 @@ class Stretch:
         return np.diff(np.concatenate(([self.started], self.ends)))
 
     def possible(self) -> bool:
-        """Whether nothing else uses its engines and resources, none stands still, and nothing of an iteration outlives its token."""
-        if not np.all(np.isfinite(self.line.last)):
+        """Whether nothing else uses its engines and resources, all of them work, and nothing of an iteration outlives its token."""
+        impair = self.machine.impair
+        if not np.all(np.isfinite(self.line.last)) or not impair.dead.keys().isdisjoint(self.links):
+            return False
+        if any(f"{storage}.read" in self.resources for storage in impair.erring):
             return False
         ends_with_token = np.all(np.asarray(self.line.last) <= np.asarray(self.line.token) * (1.0 + 1e-12))
         return bool(ends_with_token) and self.machine.free(self.engines, self.resources)
@@ -113,7 +118,7 @@ class Stretch:
     def stop_after_current(self) -> None:
         """A decision may differ at the next step: end when the current iteration does."""
         whole = self.current(self.machine.env.now)
-        if whole + 1 < self.iterations:
+        if whole + 1 < self.iterations and self in self.machine.stretches:
             self.iterations = whole + 1
             self._schedule()
 

@@ -25,6 +25,11 @@ prompt_tokens  | int   |   | tokens of the prompt; inputs, for a model that does
 output_tokens  | int   |   | tokens generated so far; 0 for a model that does not generate
 cached_tokens  | int   |   | prompt tokens found in a cache and not computed again
 preemptions    | int   |   | times it lost its KV cache and was computed again, or was swapped out
+interruptions  | int   |   | times it could not go on: its replica, a link or a call failed, or time was up
+retries        | int   |   | of these, times it was tried anew, perhaps elsewhere
+resumes        | int   |   | of these, times it waited to go on where its KV cache survived
+lost_tokens    | int   |   | tokens of context whose keys and values a failure took away
+wasted_tokens  | int   |   | tokens that it had yielded and that did not stand, as its answer began anew
 priority       | int   |   | larger goes first
 deadline_s     | float | s | simulated time by which it is due; NaN if none
 ttft_s         | float | s | time to first token: first_token_s - arrival_s; NaN for a model that does not generate
@@ -175,6 +180,22 @@ start_s        | float | s | start
 end_s          | float | s | end
 """
 
+_FAULTS = """
+fault          | str   |   | entry of the scenario's faults, or who else held the target down (a power domain, a scaling policy)
+kind           | str   |   | what it did: a kind of fault (crash, link_slow, ...), or unpowered, asleep, ... where others did it
+target         | str   |   | device, link, storage or power domain
+start_s        | float | s | when it began
+end_s          | float | s | when it was over; NaN if it was not when the run ended
+"""
+
+_AVAILABILITY = """
+what           | str   |   | device, link, storage, replica (up: ready or draining) or service (up: a replica of its is)
+name           | str   |   | which
+up             | float |   | share of the run during which it was up
+outages        | int   |   | times it went down
+repair_s       | float | s | mean time from going down to being up again, of outages that are over; NaN if none is
+"""
+
 SPECIFICATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "jobs": ("one job", _JOBS),
@@ -192,6 +213,8 @@ SPECIFICATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "kv": ("a change of a replica's KV occupancy", _KV),
         "queue": ("a change of a replica's queue or batch", _QUEUE),
         "replicas": ("one replica", _REPLICAS),
+        "faults": ("one fault of one target", _FAULTS),
+        "availability": ("one thing that can be down", _AVAILABILITY),
         "operations": ("one executed operation of a plan; only the first of the run, for the timeline", _OPERATIONS),
     }
 )

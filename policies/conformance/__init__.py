@@ -12,16 +12,19 @@ Passing says that a policy keeps its contract, not that it is any good.
 from edgewright.policies.conformance.batching import check_batching
 from edgewright.policies.conformance.battery import check_policy
 from edgewright.policies.conformance.experts import check_experts
+from edgewright.policies.conformance.failure import check_failure
 from edgewright.policies.conformance.kv import check_kv
 from edgewright.policies.conformance.orchestration import check_orchestration
 from edgewright.policies.conformance.partitioning import check_partitioning
 from edgewright.policies.conformance.power import check_power
 from edgewright.policies.conformance.residency import check_residency
 from edgewright.policies.conformance.routing import check_routing
+from edgewright.policies.conformance.scaling import check_scaling
 
 __all__ = [
     "check_batching",
     "check_experts",
+    "check_failure",
     "check_kv",
     "check_orchestration",
     "check_partitioning",
@@ -29,4 +32,5 @@ __all__ = [
     "check_power",
     "check_residency",
     "check_routing",
+    "check_scaling",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgewright.policies.conformance.batching import check_batching
 from edgewright.policies.conformance.experts import check_experts
+from edgewright.policies.conformance.failure import check_failure
 from edgewright.policies.conformance.hyperparameters import check_hyperparameters
 from edgewright.policies.conformance.kv import check_kv
 from edgewright.policies.conformance.orchestration import check_orchestration
@@ -14,6 +15,7 @@ from edgewright.policies.conformance.partitioning import check_partitioning
 from edgewright.policies.conformance.power import check_power
 from edgewright.policies.conformance.residency import check_residency
 from edgewright.policies.conformance.routing import check_routing
+from edgewright.policies.conformance.scaling import check_scaling
 from edgewright.policies.registry import family_names, policies_of
 
 __all__ = ["SUITES", "check_policy"]
@@ -21,12 +23,14 @@ __all__ = ["SUITES", "check_policy"]
 SUITES: Mapping[str, Callable[[Any], None]] = {
     "batching": check_batching,
     "experts": check_experts,
+    "failure": check_failure,
     "kv": check_kv,
     "orchestration": check_orchestration,
     "partitioning": check_partitioning,
     "power": check_power,
     "residency": check_residency,
     "routing": check_routing,
+    "scaling": check_scaling,
 }
 """The suite of each family that has one."""
 

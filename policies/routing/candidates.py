@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edgewright.policies.views import JobView, RoutingView, ServerView
+from edgewright.policies.views import Interruption, JobView, RoutingView, ServerView
 
 __all__ = ["best", "candidates"]
 
 
-def candidates(job: JobView, view: RoutingView) -> list[ServerView]:
+def candidates(job: JobView, view: RoutingView | Interruption) -> list[ServerView]:
     """The servers that are up and can hold the job, in the view's order."""
     return [server for server in view.servers if server.available and server.can_hold(job)]
 

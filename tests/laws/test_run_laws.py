@@ -338,8 +338,8 @@ def _blocks_leak(self, request, retain, release=BlockPool.release):
     self.used = used
 
 
-def _jobs_vanish(self, request, enqueue=Replica.enqueue):
-    enqueue(self, request)
+def _jobs_vanish(self, request, first=False, enqueue=Replica.enqueue):
+    enqueue(self, request, first)
     if request.id % 50 == 7 and request in self.waiting:
         self.waiting.remove(request)
 
@@ -368,7 +368,7 @@ BREAKS = {
     "operations that hide what they moved": (machine.Machine, "_accounted", lambda *_: None, "operations account for"),
     "a wire that is too fast": (components, "fair_rates", _too_fast, r"carries .* per second|moved .* could have moved"),
     "blocks that are not given back": (BlockPool, "release", _blocks_leak, "KV blocks held"),
-    "jobs that vanish": (Replica, "enqueue", _jobs_vanish, "are in flight there"),
+    "jobs that vanish": (Replica, "enqueue", _jobs_vanish, "are in flight, but nowhere"),
     "jobs that end oddly": (Request, "end", _jobs_end_oddly, "jobs came in"),
     "supplies that lose unseen": (Domain, "energy_rows", _supplies_lose_unseen, "plugs drew"),
     "work that gives energy back": (Account, "put", _energy_comes_back, "energy is negative"),

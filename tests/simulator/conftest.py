@@ -62,6 +62,7 @@ def jump():
     return _jump
 
 
+UNTROUBLED = ("interruptions", "retries", "resumes", "lost_tokens", "wasted_tokens")
 NOBODY = {"process": "poisson", "rate": "0.000001 /min"}
 """No arrival within a thousand hours or so: tests ask themselves."""
 
@@ -119,6 +120,7 @@ def _jobs_of(rows, end=100.0):
     plain = {"service": "chat", "replica": "chat.0", "source": "users", "session": -1, "status": "completed", "reason": ""}
     plain |= {"arrival_s": 20.0, "queued_s": 20.0, "scheduled_s": 21.0, "first_token_s": 22.0, "finished_s": 23.0, "prompt_tokens": 5}
     plain |= {"output_tokens": 2, "cached_tokens": 0, "preemptions": 0, "priority": 0, "deadline_s": nan}
+    plain |= dict.fromkeys(UNTROUBLED, 0)
     full = [plain | {"job": number} | row for number, row in enumerate(rows)]
     measured = [10 <= row["arrival_s"] < 90 for row in full]
     return with_latencies({name: [row[name] for row in full] for name in ("job", *plain)} | {"measured": measured}, end)
@@ -155,6 +157,7 @@ def _jobs(rng, requests, frames):
         "output_tokens": np.where(np.isnan(first), 0, output),
         "cached_tokens": np.zeros(count, np.int64),
         "preemptions": (np.arange(count) % 37 == 1).astype(np.int64),
+        **{name: np.zeros(count, np.int64) for name in UNTROUBLED},
         "priority": np.zeros(count, np.int64),
         "deadline_s": np.where(chat, np.nan, arrival + 0.045),
     }

@@ -1,0 +1,67 @@
+"""From the names in a scenario's faults to what they stand for: devices, connections, storages, power domains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgewright.simulator.errors import Key, choices
+
+if TYPE_CHECKING:
+    from edgewright.hwmodels import Cluster
+    from edgewright.simulator.scenario import Scenario
+    from edgewright.simulator.schema_faults import FaultTable
+
+__all__ = ["domain_devices", "fault_targets", "require_faults"]
+
+
+def fault_targets(scenario: Scenario, cluster: Cluster, table: FaultTable, names: tuple[str, ...], key: Key) -> tuple[str, ...]:
+    """Every instance that the names mean, each once, in order. Raises `ScenarioError` for a name that is nothing of the kind."""
+    meanings = _meanings(scenario, cluster, table.kind)
+    found: list[str] = []
+    for position, name in enumerate(names):
+        if name not in meanings:
+            what = {"power": "power domain", "link": "link", "storage": "storage of a device (`device.storage`)"}
+            kind = what.get(table.kind.split("_")[0], "device or group")
+            raise scenario.error((*key, position), f"is no {kind} of this scenario", choices(name, meanings), name)
+        found += meanings[name]
+    return tuple(dict.fromkeys(found))
+
+
+def _meanings(scenario: Scenario, cluster: Cluster, kind: str) -> dict[str, list[str]]:
+    """What each acceptable name stands for."""
+    table = scenario.cluster
+    family = kind.split("_")[0]
+    if family == "power":
+        return {name: [name] for name in scenario.power}
+    if family == "link":
+        own = {each.name: [each.name] for each in cluster.connections}
+        return {group.name: [name for name in own if name.startswith(group.name)] for group in table.links} | own
+    if family == "storage":
+        single = {f"{each.device}.{each.name}": [f"{each.device}.{each.name}"] for each in cluster.attachments}
+        groups: dict[str, list[str]] = {}
+        for name, group in table.devices.items():
+            for store in group.storage:
+                groups[f"{name}.{store}"] = [f"{instance}.{store}" for instance in group.instances(name)]
+        return groups | single
+    return {name: list(table.members(name)) for name in (*table.devices, *table.instances())}
+
+
+def domain_devices(scenario: Scenario, name: str) -> tuple[str, ...]:
+    """The devices behind a power domain, those of inner domains included."""
+    own = [instance for member in scenario.power[name].devices for instance in scenario.cluster.members(member)]
+    inner = [device for child, table in scenario.power.items() if table.parent == name for device in domain_devices(scenario, child)]
+    return (*own, *inner)
+
+
+def require_faults(scenario: Scenario, cluster: Cluster) -> None:
+    """Refuse faults of what does not exist, and stragglers without the engine that is named."""
+    for name, table in scenario.faults.items():
+        key: Key = ("faults", name)
+        targets = fault_targets(scenario, cluster, table, table.targets, (*key, "targets"))
+        if table.spread is not None:
+            fault_targets(scenario, cluster, table, table.spread.targets, (*key, "spread", "targets"))
+        if table.engine is not None:
+            for target in targets:
+                engines = cluster.devices[target].engines
+                if table.engine not in engines:
+                    raise scenario.error((*key, "engine"), f"is no engine of {target}", choices(table.engine, engines), table.engine)

@@ -1,0 +1,193 @@
+"""Whether a replica serves: its devices up, its weights in memory, its engine started, and nobody having stopped it.
+
+A device that crashes, loses power or leaves takes all that was in its memory along: keys and values of every request of the replica
+(a part of them is of no use) and its own share of the weights, which are loaded again once all devices are up. A device that sleeps
+keeps both. Starting takes the loading of weights, as flows from each device's storage or the table's own seconds, and then the engine's.
+
+How wrong: devices load at once and independently, so a weight that several hold is read several times; engines that capture graphs or
+compile at every start take as long as the scenario says, whatever the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from edgewright.policies.compile import compile_plan
+from edgewright.policies.plan import Delay, Load, Plan, Transfer, par, seq
+from edgewright.policies.timeline import makespan
+from edgewright.simulator.assemble_memory import weight_bytes
+from edgewright.simulator.interpreter import Execution, Scope
+from edgewright.workloads import Step
+
+if TYPE_CHECKING:
+    from edgewright.simulator.replica import Replica
+
+__all__ = ["FORGETFUL", "Lifecycle", "State"]
+
+State: TypeAlias = Literal["ready", "draining", "starting", "stopped", "asleep", "down"]
+
+FORGETFUL = ("crashed", "unpowered", "absent")
+"""Kinds of being down in which a device's memory is lost."""
+
+
+class Lifecycle:
+    """The states of one replica.
+
+    Attributes:
+        wanted: whether it is to run; `draining`: whether it is to stop (or sleep) when it has served what it has.
+        unloaded: devices that must load their weights before it can serve.
+        to_sleep: whether its devices are to sleep then; `waking`: whether they have been told to wake.
+        changed: called after every change of state, by whoever watches the replica; `idled`: when it has nothing to do any more.
+    """
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self.machine = replica.machine
+        self.wanted = True
+        self.draining = False
+        self.unloaded: dict[str, None] = {}
+        self.to_sleep = False
+        self.waking = False
+        self.changed: Callable[[], None] = lambda: None
+        self.idled: Callable[[], None] = lambda: None
+        self._idle_since: float | None = 0.0
+        self._running_since: float | None = None
+        self._busy_s = 0.0
+        self._scope: Scope | None = None
+        self._state: State = "ready"
+
+    @property
+    def state(self) -> State:
+        """What it does; a replica that is stopped is so whatever its devices do."""
+        return self._state
+
+    @property
+    def serving(self) -> bool:
+        """Whether it computes."""
+        return self._state in ("ready", "draining")
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """All devices that it cannot do without."""
+        return tuple(dict.fromkeys((*self.replica.devices, *self.replica.placement.parts)))
+
+    @property
+    def expected(self) -> bool:
+        """Whether it will be ready by itself."""
+        return self._state == "starting" or (self._state == "asleep" and self.waking)
+
+    # -- what it has to do -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Simulated time."""
+        return float(self.machine.env.now)
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since it last had something to do, 0 while it has."""
+        return 0.0 if self._idle_since is None else self.now - self._idle_since
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds so far with something in a batch."""
+        return self._busy_s + (0.0 if self._running_since is None else self.now - self._running_since)
+
+    def worked(self) -> None:
+        """The queue or a batch has changed."""
+        running = self.replica.running
+        if running and self._running_since is None:
+            self._running_since = self.now
+        elif not running and self._running_since is not None:
+            self._busy_s += self.now - self._running_since
+            self._running_since = None
+        idle = not running and not self.replica.queued
+        if idle and self._idle_since is None:
+            self._idle_since = self.now
+            self.idled()
+        elif not idle:
+            self._idle_since = None
+
+    # -- what befalls it -----------------------------------------------------------------------------------------------------------------
+
+    def forget(self, device: str) -> None:
+        """A device has lost its memory."""
+        if device in self.replica.placement.parts:
+            self.unloaded[device] = None
+
+    def look(self) -> None:
+        """Devices have gone down or come up, or somebody wants it to start or stop: be what that makes of it."""
+        state = self._due()
+        if state == self._state:
+            return
+        self._cancel_start()
+        self._state = state
+        self.waking = self.waking and state == "asleep"
+        if state == "starting":
+            self._start()
+        elif state in ("ready", "draining"):
+            self._open()
+        self.changed()
+
+    def _due(self) -> State:
+        up = self.machine.up
+        down = [device for device in self.devices if not up(device)]
+        if not self.wanted:
+            return "stopped"
+        if down:
+            sleeping = all(cause.kind == "asleep" for device in down for cause in up.causes(device))
+            return "asleep" if sleeping else "down"
+        if self.unloaded or (self._scope is not None and self._state == "starting"):
+            return "starting"
+        return "draining" if self.draining else "ready"
+
+    # -- starting ------------------------------------------------------------------------------------------------------------------------
+
+    def unload(self) -> None:
+        """Free the memory of all devices."""
+        self.unloaded = dict.fromkeys(self.replica.placement.parts)
+
+    def start_plan(self) -> Plan:
+        """Weights of the devices that lack theirs, side by side, and then the engine."""
+        table = self.replica.setup.tables[0].startup
+        weights = weight_bytes(self.replica.setup)
+        loads: list[Plan] = []
+        for device in self.unloaded:
+            if table.weights is not None:
+                loads.append(Delay(table.weights, name=f"load weights {device}"))
+            elif table.source is not None:
+                loads.append(Transfer(table.source, device, weights[device], name=f"fetch weights {device}"))
+            elif any(each.device == device for each in self.machine.cluster.attachments):
+                loads.append(Load(device, weights[device], name=f"load weights {device}"))
+            else:
+                raise ValueError(f"{self.replica.name}: {device} has no storage to load its weights from; set services.*.startup.weights")
+        return seq(par(*loads), Delay(table.engine, name="start engine")) if loads else Delay(table.engine, name="start engine")
+
+    @property
+    def cold_start_s(self) -> float:
+        """Seconds that starting it from nothing takes, alone."""
+        before, self.unloaded = self.unloaded, dict.fromkeys(self.replica.placement.parts)
+        plan, self.unloaded = self.start_plan(), before
+        return float(makespan(plan, self.machine.cluster, Step()))
+
+    def _start(self) -> None:
+        self._scope = Scope(self.machine, f"{self.replica.name}.startup")
+        (strand,) = compile_plan(self.start_plan()).strands
+        Execution(self._scope, strand, Step(), on_end=self._started).begin()
+
+    def _started(self, execution: Execution) -> None:
+        if execution.scope is self._scope:
+            self._scope = None
+            self.unloaded.clear()
+            self.look()
+
+    def _cancel_start(self) -> None:
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            scope.abandon()
+
+    def _open(self) -> None:
+        self.replica.run_ahead()
+        for lane in self.replica.lanes:
+            lane.wake()
