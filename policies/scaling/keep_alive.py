@@ -57,7 +57,8 @@ class _Agent:
             return Scaling(commands(view, min(policy.least, len(on)), policy.rest), arrival=True, change=True)
         load = sum(replica.queued + replica.running for replica in on) + view.pending
         if load > policy.jobs * len(on) or (view.pending and not on):
-            return Scaling(commands(view, min(len(on) + 1, len(view.replicas)), policy.rest), self._next(view), arrival=True, change=True)
+            more = commands(view, min(len(on) + 1, len(view.replicas)), policy.rest)
+            return Scaling(more, view.now + policy.idle, arrival=True, change=True)
         done = [replica for replica in on if replica.state == "ready" and replica.idle_s >= policy.idle]
         leaving = done[: max(0, len(on) - policy.least)]
         verb: Literal["drain", "sleep"] = "drain" if policy.rest == "stop" else "sleep"
