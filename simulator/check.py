@@ -14,7 +14,7 @@ from edgewright.hwmodels import Attachment, Cluster, RateProfile
 from edgewright.policies.scaling import Fixed
 from edgewright.simulator.assemble import Setup, build_cluster, build_placements
 from edgewright.simulator.assemble_faults import require_faults
-from edgewright.simulator.assemble_memory import Capacity, Shortage, kv_capacities
+from edgewright.simulator.assemble_memory import Capacity, Shortage, kv_bytes_per_token, kv_capacities
 from edgewright.simulator.assemble_rates import build_rates
 from edgewright.simulator.assemble_sources import build_sources
 from edgewright.simulator.check_power import require_power
@@ -59,6 +59,7 @@ def check(scenario: Scenario) -> Checked:
     _require_swap(scenario, setups)
     _require_startup(scenario, cluster, setups)
     _require_failover(scenario, setups)
+    _require_checkpoints(scenario, cluster, setups)
     _require_sleep(scenario, cluster, setups)
     capacities = _require_memory(scenario, cluster, setups)
     _require_arithmetic(scenario, setups)
@@ -142,6 +143,17 @@ def _require_startup(scenario: Scenario, cluster: Cluster, setups: Sequence[Setu
                         f"is missing: replicas may have to start, and {device} has no storage to load weights from",
                         "seconds, `source: NODE` that sends the weights, or `storage` for the device",
                     )
+
+
+def _require_checkpoints(scenario: Scenario, cluster: Cluster, setups: Sequence[Setup]) -> None:
+    """Checkpoints are written to storages of the devices that cache."""
+    stored = {each.device for each in cluster.attachments}
+    for setup in setups:
+        every = getattr(setup.tables[0].failure, "checkpoint", None)
+        bare = [device for device, each in kv_bytes_per_token(setup).items() if each > 0.0 and device not in stored]
+        if every is not None and bare:
+            problem = f"cannot be: {bare[0]} has no storage to write checkpoints to"
+            raise scenario.error(("services", setup.service, "failure", "checkpoint"), problem, "none, or `storage` for the device", every)
 
 
 def _require_failover(scenario: Scenario, setups: Sequence[Setup]) -> None:

@@ -181,6 +181,7 @@ class Lane:
         if len(self.running) > self._most:
             raise EngineRefusal(f"{self.replica.name}: batching admitted {len(self.running)} jobs, the engine takes {self._most}")
         yield from self.replica.swap_in(taken)
+        yield from self.replica.checkpoints.restore(taken)
         return [(request, tokens) for request, tokens in chunks if tokens]
 
     def _secure(self, chunks: Sequence[tuple[Request, int]]) -> Generator[Any, Any, list[Request]]:
@@ -229,6 +230,7 @@ class Lane:
         if self._left:
             return 1
         most = min(batch.until.steps, replica.most_iterations, *(request.remaining for request in decoding))
+        most = min(most, replica.checkpoints.due(decoding))
         if replica.kv is None or most <= 1:
             return int(most)
         return max(1, replica.kv.steps_until_full(decoding, int(most)))
@@ -271,8 +273,8 @@ class _StepWork:
     def stretched(self, stretch: Stretch, whole: int, partial: bool) -> None:
         """A stretch is over after `whole` iterations; `partial`: one more goes on in the interpreter."""
         if whole:
-            self._hold(np.concatenate(([self.started], stretch.ends[: whole if partial else whole - 1])))
-            self._record(stretch.ends[:whole])
+            ahead = self._hold(np.concatenate(([self.started], stretch.ends[: whole if partial else whole - 1])))
+            self._record(stretch.ends[:whole], ahead if partial else 0)
             self.settled_iterations = whole
         if partial:
             self.lane.stretch_over()
@@ -294,20 +296,25 @@ class _StepWork:
             self.replica.experts.commit(iterations)
         self.lane.settled()
 
-    def _hold(self, begun: Any) -> None:
-        """Steps of a run have begun at these times (the first has its memory already): each takes one token more per job that decodes."""
+    def _hold(self, begun: Any) -> int:
+        """Steps of a run have begun at these times (the first has its memory already): each takes one token more per job that decodes.
+
+        Returns the blocks that the last of them took.
+        """
         kv = self.replica.kv
         if kv is None or not self.decoding:
-            return
-        self.replica.recorder.held(self.replica, begun, kv.held_over(self.decoding, len(begun)))
+            return 0
+        held = kv.held_over(self.decoding, len(begun))
+        self.replica.recorder.held(self.replica, begun, held)
         for request in self.decoding:
             kv.grow(request, request.context + len(begun))
+        return int(held[-1] - held[-2]) if len(held) > 1 else 0
 
-    def _record(self, ends: Any) -> None:
-        """Account whole steps that ended at these times."""
+    def _record(self, ends: Any, ahead: int = 0) -> None:
+        """Account whole steps that ended at these times; the step that goes on has taken `ahead` blocks besides."""
         replica, count = self.replica, len(ends)
         first, last = float(ends[0]), float(ends[-1])
-        replica.recorder.step(replica, self.started, ends, len(self.decoding), self._prefill, self.step, self.waiting)
+        replica.recorder.step(replica, self.started, ends, len(self.decoding), self._prefill, self.step, self.waiting, ahead)
         replica.recorder.gaps(self.decoding, ends)
         self.started = last
         for request, tokens in self.chunks:
@@ -317,6 +324,7 @@ class _StepWork:
             request.emit(count, first, last)
             if request.remaining <= 0:
                 replica.complete(request, self.lane)
+        replica.checkpoints.write([*self.decoding, *(request for request, _ in self.chunks)])
         replica.recorder.blocks(replica)
 
     @property

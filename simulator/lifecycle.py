@@ -38,6 +38,7 @@ class Lifecycle:
         wanted: whether it is to run; `draining`: whether it is to stop (or sleep) when it has served what it has.
         unloaded: devices that must load their weights before it can serve.
         to_sleep: whether its devices are to sleep then; `waking`: whether they have been told to wake.
+        residence: since when its weights take memory, and since when not, in order of time; from the beginning of a start on.
         changed: called after every change of state, by whoever watches the replica; `idled`: when it has nothing to do any more.
     """
 
@@ -54,6 +55,7 @@ class Lifecycle:
         self._idle_since: float | None = 0.0
         self._running_since: float | None = None
         self._busy_s = 0.0
+        self.residence: list[tuple[float, bool]] = [(0.0, True)]
         self._scope: Scope | None = None
         self._state: State = "ready"
 
@@ -86,7 +88,7 @@ class Lifecycle:
 
     @property
     def idle_s(self) -> float:
-        """Seconds since it last had something to do, 0 while it has."""
+        """Seconds since it last had something to do, or began to serve; 0 while it has."""
         return 0.0 if self._idle_since is None else self.now - self._idle_since
 
     @property
@@ -124,6 +126,9 @@ class Lifecycle:
         self._cancel_start()
         self._state = state
         self.waking = self.waking and state == "asleep"
+        resident = state not in ("stopped", "down") or (state == "down" and not self.unloaded)
+        if resident != self.residence[-1][1]:
+            self.residence.append((self.now, resident))
         if state == "starting":
             self._start()
         elif state in ("ready", "draining"):
@@ -188,6 +193,7 @@ class Lifecycle:
             scope.abandon()
 
     def _open(self) -> None:
+        self._idle_since = None if self._idle_since is None else self.now
         self.replica.run_ahead()
         for lane in self.replica.lanes:
             lane.wake()

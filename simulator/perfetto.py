@@ -1,8 +1,9 @@
 """The timeline of a run as a trace for https://ui.perfetto.dev or chrome://tracing (Trace Event Format, JSON).
 
 Requests are nested asynchronous events (one id per job: the request, and within it queue, prefill, decode); steps are slices on their
-replica's track, operations on their resource's, each on as many tracks as run side by side; power, budget, queues and KV occupancy are
-counters. Times are rounded to 1/8 microsecond, which the format's decimal microseconds hold exactly, so slices that touch never overlap.
+replica's track, operations on their resource's, faults on their target's, each on as many tracks as run side by side; power, budget,
+queues and KV occupancy are counters. Times are rounded to 1/8 microsecond, which the format's decimal microseconds hold exactly, so
+slices that touch never overlap.
 Long runs are cut: `otherData` in the file says how much of each table it shows. Counters keep their extremes (`intervals.envelope`).
 """
 
@@ -72,7 +73,7 @@ def trace_events(run: Recorded) -> list[Event]:
     """All events, those of one request or track in the order of time; names of tracks last."""
     tracks = _Tracks()
     events = [*_requests(run, tracks), *_steps(run.tables["steps"], tracks), *_operations(run.tables["operations"], tracks)]
-    events += [*_power(run.tables["power"], tracks), *_actuations(run.tables["actuations"], tracks)]
+    events += [*_power(run.tables["power"], tracks), *_actuations(run.tables["actuations"], tracks), *_faults(run, tracks)]
     events += [
         *_counters(run.tables["queue"], "queue", ("waiting", "running"), tracks),
         *_counters(run.tables["kv"], "KV", ("blocks",), tracks),
@@ -161,6 +162,17 @@ def _actuations(actuations: Columns, tracks: _Tracks) -> Iterator[Event]:
         target, kind, value = (actuations[column][index] for column in ("target", "kind", "value"))
         name = f"{target}: {kind}" + (f" {value:g}" if np.isfinite(value) else "")
         yield {"ph": "i", "s": "t", "name": name, "ts": _ts(actuations["effective_s"][index]), **tracks.of("power", "actuations")}
+
+
+def _faults(run: Recorded, tracks: _Tracks) -> Iterator[Event]:
+    """Faults as slices on their target's track; those that were not over end with the run."""
+    table = run.tables["faults"]
+    spans = {"start_s": table["start_s"], "end_s": np.where(np.isnan(table["end_s"]), run.meta["end_s"], table["end_s"])}
+    for target, rows in rows_by(table["target"]).items():
+        for lane, (row, start, length) in _laned(spans, rows):
+            track = tracks.of("faults", f"{target} {lane}" if lane else target)
+            about = {"fault": table["fault"][row]}
+            yield {"ph": "X", "cat": "fault", "name": table["kind"][row], "ts": start, "dur": length, "args": about, **track}
 
 
 def _counters(table: Columns, label: str, series: Iterable[str], tracks: _Tracks) -> Iterator[Event]:

@@ -56,12 +56,23 @@ class Recorder:
         return request.caller is None and self.window[0] <= request.arrival < self.window[1]
 
     def step(
-        self, replica: Replica, start: float, ends: NDArray[np.float64], decoding: int, prefill: int, step: Step, waiting: int
+        self,
+        replica: Replica,
+        start: float,
+        ends: NDArray[np.float64],
+        decoding: int,
+        prefill: int,
+        step: Step,
+        waiting: int,
+        ahead: int = 0,
     ) -> None:
-        """A step, or a run of steps, has been computed, its requests not yet brought up to date; `waiting` jobs waited at its start."""
+        """A step, or a run of steps, has been computed, its requests not yet brought up to date; `waiting` jobs waited at its start.
+
+        `ahead`: blocks that the step after it has taken already.
+        """
         count = len(ends)
         context = sum(request.context for lane in replica.lanes for request in lane.running) + prefill + decoding * count
-        blocks = replica.kv.used if replica.kv is not None else 0
+        blocks = replica.kv.used - ahead if replica.kv is not None else 0
         output = decoding * count + (step.emits - decoding)
         self.add("steps", replica.name, start, float(ends[-1]), count, decoding, prefill, output, context, waiting, blocks)
         if replica.machine.signals.stepped:

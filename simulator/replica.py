@@ -16,6 +16,7 @@ from edgewright.policies.timeline import Timeline, conflicts, timeline
 from edgewright.policies.views import Stage
 from edgewright.simulator.assemble_memory import Capacity, state_bytes
 from edgewright.simulator.blocks import BlockPool
+from edgewright.simulator.checkpoints import Checkpoints
 from edgewright.simulator.engines import MemoryPool
 from edgewright.simulator.experts import ExpertsBinder
 from edgewright.simulator.forecast import Forecast
@@ -56,7 +57,7 @@ class Replica:
         waiting: its queue; preempted requests come first.
         lanes: steps in flight at once.
         most: jobs in its batches together, by the engine's limit.
-        life: whether it serves, starts, or is down.
+        life: whether it serves, starts, or is down; `checkpoints`: of its requests' keys and values.
         kv: paged KV memory, None if the model caches nothing; `swap`: where preempted jobs' KV waits, None if it is not kept.
         prompt_tokens: tokens of the prompts admitted so far; `hit_tokens`: of these, found in the cache.
         strand: the plan's one strand if a run of steps may be jumped over, else None.
@@ -104,6 +105,7 @@ class Replica:
             for index in range(setup.placement.lanes)
         ]
         self.life = Lifecycle(self)
+        self.checkpoints = Checkpoints(machine, setup)
         self._order = 0
         self._seen = 0
 

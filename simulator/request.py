@@ -26,7 +26,7 @@ class Request:
         interruptions: how often it could not go on as it was; of these it was tried again `retries` times, resumed `resumes` times.
         attempt: number of the attempt under way, from 1.
         lost: tokens whose keys and values had been computed and were lost; `wasted`: tokens that it had yielded and that did not stand.
-        saved: tokens of its context that a checkpoint holds.
+        saved: tokens of its context that a checkpoint holds; `stored`: those that are there alone, to be read before it goes on.
         cancelled: whether its caller is over, so that nothing becomes of it any more.
         finish: called with the request when it is over.
         caller: the request whose script made this one by a call, None if a source did.
@@ -63,6 +63,7 @@ class Request:
         "saved",
         "scheduled",
         "status",
+        "stored",
         "submitted",
         "swapped",
         "target",
@@ -93,7 +94,7 @@ class Request:
         self.target = 0
         self.preemptions = self.interruptions = self.retries = self.resumes = 0
         self.attempt = 1
-        self.lost = self.wasted = self.saved = 0
+        self.lost = self.wasted = self.saved = self.stored = 0
         self.cancelled = False
         self.admitted_order = 0
 
@@ -200,7 +201,7 @@ class Request:
     def forget(self) -> None:
         """No key or value of its context is left, wherever it goes."""
         self.kv_from = ""
-        self.cached = self.context = self.computed = self.target = self.swapped = 0
+        self.cached = self.context = self.computed = self.target = self.swapped = self.saved = self.stored = 0
 
     def halt(self) -> None:
         """It leaves its batch; what is cached of its context stays for when it is admitted again."""
@@ -210,7 +211,7 @@ class Request:
         """A failure has taken its keys and values, but for the first `kept` of its context."""
         self.lost += max(0, max(self.context, self.cached, self.swapped) - kept)
         self.forget()
-        self.cached = self.context = kept
+        self.cached = self.context = self.saved = self.stored = kept
 
     def discard(self) -> None:
         """Its answer begins anew: what it has yielded does not stand."""

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Scaler"]
 
 
+MOST_LOOKS = 10_000
+"""Decisions at one moment beyond which time would never pass."""
+
+
 class Scaler:
     """The scaling of one service. Implements `ScalingView`."""
 
@@ -34,6 +38,7 @@ class Scaler:
         self._decision = Scaling()
         self._asked = False
         self._version = 0
+        self._looks = (0.0, 0)
         self._joules = (0.0, 0.0)
 
     # -- view ------------------------------------------------------------------------------------------------------------------------------
@@ -73,6 +78,9 @@ class Scaler:
     def act(self) -> None:
         """Ask the agent, and do what it says."""
         self._version += 1
+        self._looks = (self.now, self._looks[1] + 1) if self._looks[0] == self.now else (self.now, 1)
+        if self._looks[1] > MOST_LOOKS:
+            raise ValueError(f"{self.by}: at {self.now:g} s the policy undoes what it does, again and again")
         self._decision = self.agent.act(self)
         for command in self._decision.actions:
             self._do(command)

@@ -65,6 +65,8 @@ class Service:
         self.scripts: dict[Request, Scope] = {}
         self.pending: dict[Request, None] = {}
         self.recovery = Recovery(self, failure)
+        for replica in replicas:
+            replica.checkpoints.every = failure.limits.checkpoint
         self.arrivals = 0
         self.scaler = Scaler(self, scaling)
 
@@ -204,7 +206,7 @@ class Service:
         found: list[tuple[Request, Stage]] = replica.hand_over() if served else [(request, "queued") for request in replica.waiting]
         if memory:
             for request, _ in found:
-                replica.drop_kv(request)
+                replica.drop_kv(request, kept=request.saved)
             replica.wipe()
         for request, stage in found if served else ():
             self.recovery.interrupted(request, kind, where, stage, request.cached)

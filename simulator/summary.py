@@ -13,6 +13,9 @@ How they are defined:
   so they are off by at most what one bin at either edge hides.
 - `joules_per_token` is the plug energy of all power domains over the window, whatever they served, per token generated in it.
 - Sums are rounded once (`math.fsum`), so they do not depend on the order in which a processor adds.
+- `lost_tokens` are positions of context that were computed and then lost to a failure (`jobs.lost_tokens`), of all jobs of the run;
+  `lost_fraction` is their share of all positions that were computed, and `lost_J` the same share of all dynamic and static energy: an
+  estimate, as positions do not cost alike (prefilled ones less than decoded ones).
 - What covers the whole run instead says so in its name (`run_...`), or is a count or peak of `memory`, `kv`, `replicas`.
 """
 
@@ -49,7 +52,7 @@ class Metric:
     """One figure.
 
     Attributes:
-        scope: `total`, `service`, `domain`, `device`, `resource`, `pool`, `allocation` or `replica`.
+        scope: `total`, `service`, `domain`, `resource`, `pool`, `allocation`, `replica`, `device`, `link` or `storage`.
         name: which one, empty for the total.
         metric: what it is; the name ends in its unit.
         value: NaN if it is not available.
@@ -70,7 +73,7 @@ def metrics(run: Recorded) -> list[Metric]:
     named += [("service", name, jobs["service"] == name) for name in _names(jobs["service"], run.tables["replicas"]["service"])]
     found = [figure for scope, name, mine in named for figure in _of_jobs(run, scope, name, mine)]
     found += [*_of_power(run), *_of_sources(run), *_of_heat(run)]
-    return [*found, *_of_energy(run), *_of_resources(run), *_of_memory(run), *_of_replicas(run)]
+    return [*found, *_of_energy(run), *_of_resources(run), *_of_memory(run), *_of_replicas(run), *_of_failures(run)]
 
 
 def slo_met(run: Recorded) -> NDArray[np.bool_]:
@@ -241,6 +244,24 @@ def _of_replicas(run: Recorded) -> Iterator[Metric]:
         yield Metric("replica", name, "kv_evictions", float(row["evictions"]), "")
         yield Metric("replica", name, "expert_hit_rate", _ratio(float(row["expert_hits"]), routed), "")
         yield Metric("replica", name, "cache_hit_rate", _ratio(float(row["hit_tokens"]), float(row["prompt_tokens"])), "")
+
+
+def _of_failures(run: Recorded) -> Iterator[Metric]:
+    """What failures cost over the whole run, and how long what had outages (replicas and services: all) was up."""
+    jobs, steps, energy = run.tables["jobs"], run.tables["steps"], run.tables["energy"]
+    for name in ("interruptions", "retries", "resumes", "lost_tokens", "wasted_tokens"):
+        yield Metric("total", "", name, float(jobs[name].sum()), "")
+    computed = float((steps["prefill_tokens"] + steps["decode"] * steps["iterations"]).sum())
+    share_lost = _ratio(float(jobs["lost_tokens"].sum()), computed)
+    spent = fsum(energy["joules"][(energy["part"] == "dynamic") | (energy["part"] == "static")])
+    yield Metric("total", "", "lost_fraction", share_lost, "")
+    yield Metric("total", "", "lost_J", share_lost * spent if len(energy["part"]) else NAN, "J")
+    found = run.tables["availability"]
+    for what, name, up, outages, repair in zip(*(found[column] for column in found), strict=True):
+        if outages or what in ("replica", "service"):
+            yield Metric(what, name, "up", float(up), "")
+            yield Metric(what, name, "outages", float(outages), "")
+            yield Metric(what, name, "repair_s", float(repair), "s")
 
 
 def _seconds(run: Recorded) -> float:

@@ -56,7 +56,7 @@ def grids(found: Sequence[Metric], run: Recorded) -> list[Grid]:
     served = {"all": by[("total", "")]} | {name: by[("service", name)] for name in services if len(services) > 1}
     kinds = {kind: {name: each for (scope, name), each in by.items() if scope == kind} for kind in ("domain", "resource", "replica")}
     made = (_requests(served), _latencies(served), _throughput(served), _power(kinds["domain"]), _energy(by[("total", "")]))
-    rest = (_utilisation(kinds["resource"]), _memory(run), _replicas(kinds["replica"], run))
+    rest = (_utilisation(kinds["resource"]), _memory(run), _replicas(kinds["replica"], run), *_failures(by))
     return [grid for grid in (*made, *rest) if grid.rows]
 
 
@@ -172,6 +172,21 @@ def _replicas(replicas: Mapping[str, Mapping[str, Metric]], run: Recorded) -> Gr
         rows,
         words=(0, 6),
     )
+
+
+def _failures(by: Mapping[tuple[str, str], Mapping[str, Metric]]) -> Iterator[Grid]:
+    """What was down, and what that cost; nothing if nothing was."""
+    counts = ["interruptions", "retries", "resumes", "lost_tokens", "wasted_tokens", "lost_J"]
+    total = by[("total", "")]
+    if total["interruptions"].value:
+        head = ["interruptions", "tried again", "resumed", "context tokens lost", "tokens taken back", "energy lost, about"]
+        yield Grid("Failures over the whole run", head, [_cells(total, counts)], words=())
+    rows = [
+        [what, name, *_cells(each, ["up"], "%"), *_cells(each, ["outages", "repair_s"])]
+        for (what, name), each in by.items()
+        if "outages" in each and each["outages"].value
+    ]
+    yield Grid("Availability over the whole run", ["what", "name", "up", "outages", "mean repair"], rows, words=(0, 1))
 
 
 def _notes(run: Recorded) -> Iterator[str]:

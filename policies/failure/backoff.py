@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from edgewright.hwmodels.units import Seconds
 from edgewright.policies.base import at_least, within
 from edgewright.policies.families import Limits, Remedy
 from edgewright.policies.views import Interruption
@@ -33,12 +34,12 @@ class Backoff:
     """
 
     attempts: int = 5
-    pause: float = 1.0
+    pause: Seconds = 1.0
     growth: float = 2.0
-    longest: float = 60.0
+    longest: Seconds = 60.0
     jitter: float = 0.5
-    timeout: float | None = None
-    stall: float | None = None
+    timeout: Seconds | None = None
+    stall: Seconds | None = None
     late: bool = False
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from edgewright.hwmodels.units import Seconds
 from edgewright.policies.base import at_least
 from edgewright.policies.families import FailureAgent, Limits, Remedy
 from edgewright.policies.registry import register
@@ -26,8 +27,8 @@ class Drop:
     How wrong it can be: users of a real service ask again.
     """
 
-    timeout: float | None = None
-    stall: float | None = None
+    timeout: Seconds | None = None
+    stall: Seconds | None = None
 
     def __post_init__(self) -> None:
         at_least(self, timeout=0, stall=0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edgewright.hwmodels.units import Seconds
 from edgewright.policies.base import at_least
 from edgewright.policies.families import Scale, Scaling, ScalingAgent
 from edgewright.policies.registry import register
@@ -32,7 +33,7 @@ class KeepAlive:
     How wrong it can be: every start is cold; real platforms keep some warm before they are asked.
     """
 
-    idle: float = 600.0
+    idle: Seconds = 600.0
     jobs: float = 8.0
     least: int = 0
     rest: Literal["stop", "sleep"] = "stop"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edgewright.hwmodels.units import Seconds
 from edgewright.policies.base import at_least
 from edgewright.policies.families import Scaling, ScalingAgent
 from edgewright.policies.registry import register
@@ -28,8 +29,8 @@ class Scheduled:
     How wrong it can be: it starts replicas when they are wanted, not a cold start earlier; put that into the plan.
     """
 
-    plan: tuple[tuple[float, int], ...] = ((0.0, 1),)
-    repeat: float | None = None
+    plan: tuple[tuple[Seconds, int], ...] = ((0.0, 1),)
+    repeat: Seconds | None = None
     rest: Literal["stop", "sleep"] = "stop"
 
     def __post_init__(self) -> None:

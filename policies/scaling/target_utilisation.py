@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
+from edgewright.hwmodels.units import Seconds
 from edgewright.policies.base import at_least, within
 from edgewright.policies.families import Scaling, ScalingAgent
 from edgewright.policies.registry import register
@@ -39,8 +40,8 @@ class TargetUtilisation:
 
     target: float = 0.7
     tolerance: float = 0.1
-    period: float = 15.0
-    stabilisation: float = 300.0
+    period: Seconds = 15.0
+    stabilisation: Seconds = 300.0
     least: int = 1
     most: int | None = None
     rest: Literal["stop", "sleep"] = "stop"

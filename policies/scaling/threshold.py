@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edgewright.hwmodels.units import Seconds
 from edgewright.policies.base import at_least, ordered
 from edgewright.policies.families import Scaling, ScalingAgent
 from edgewright.policies.registry import register
@@ -33,8 +34,8 @@ class Threshold:
 
     low: float = 1.0
     high: float = 4.0
-    period: float = 5.0
-    hold: float = 30.0
+    period: Seconds = 5.0
+    hold: Seconds = 30.0
     least: int = 1
     most: int | None = None
     rest: Literal["stop", "sleep"] = "stop"

@@ -27,7 +27,7 @@ from edgewright.simulator.stretch import Stretch
 from edgewright.workloads import Step
 
 REL, ABS = 1e-9, 1e-10
-TABLES = ("jobs", "energy", "resources", "replicas", "memory", "power", "usage", "actuations", "queue")
+TABLES = ("jobs", "energy", "resources", "replicas", "memory", "power", "usage", "actuations", "queue", "faults", "availability")
 
 
 def lengths(prompt=60, output=60, longest=300):
@@ -55,6 +55,7 @@ class Draft:
     services: dict = field(default_factory=dict)
     workloads: dict = field(default_factory=dict)
     power: dict = field(default_factory=dict)
+    faults: dict = field(default_factory=dict)
 
     def built(self, seed):
         engine = {"preset": "vllm", "workspace": "0.1 GB", "max_sequences": 8}
@@ -75,6 +76,7 @@ class Draft:
                 ],
             },
             "power": self.power,
+            "faults": self.faults,
             "services": {"chat": {**chat, "replicas": [replica], **self.service}, **self.services},
             "workloads": {"questions": questions | self.workload, **self.workloads},
         }
@@ -98,6 +100,20 @@ def domain(policy, budget, **actuator):
 
 def parallel(algorithm):
     return {"devices": ["pi"], "partitioning": {"policy": "tensor_parallel", "algorithm": algorithm}}
+
+
+RETRY = {"failure": {"policy": "retry", "stall": 0.4, "timeout": 9, "attempts": 8}, "startup": {"weights": 0.3, "engine": 0.2}}
+CRASHES = {"crash": {"kind": "crash", "targets": ["pi"], "every": "0.8 s", "lasts": {"mean": 0.3, "law": "exponential"}}}
+RARE = CRASHES["crash"] | {"every": "40 s"}
+TROUBLES = {
+    "cuts": {"kind": "link_down", "targets": ["lan"], "every": "9 s", "lasts": {"mean": 0.5, "law": "exponential"}},
+    "late": {"kind": "link_slow", "targets": ["lan"], "every": "5 s", "lasts": "0.7 s", "factor": 0.3, "latency": "2 ms"},
+    "hot": {"kind": "straggler", "targets": ["pi"], "every": "1 s", "lasts": "0.5 s", "factor": 0.4},
+}
+
+
+def any_interrupted(run):
+    return run.jobs.interruptions.sum() > 1
 
 
 def any_preempted(run):
@@ -205,6 +221,20 @@ CASES = {
             workloads={"others": OTHERS},
         ),
         None,
+    ),
+    "crashes": (Draft(2.0, service=RETRY, faults=CRASHES), any_interrupted),
+    "crashes of a bounded cache that resumes": (
+        Draft(1.5, replica=SMALL, service=RETRY | {"failure": {"policy": "resume", "pause": 0.2}}, faults=CRASHES),
+        any_interrupted,
+    ),
+    "stragglers": (Draft(2.0, faults={"hot": TROUBLES["hot"]}), lambda run: len(run.frame("faults")) > 3),
+    "experts under crashes": (
+        Draft(0.5, 6, "olmoe-1b-7b", ORIN, {**MOE, **RETRY}, {"experts": {"policy": "on_demand", "slots": 24}}, faults=CRASHES),
+        any_interrupted,
+    ),
+    "a star in trouble": (
+        Draft(1.0, 6, device=PIS, replica=parallel("star"), service=RETRY, faults=TROUBLES | {"crash": RARE}),
+        any_interrupted,
     ),
     "a star under a cap": (
         Draft(1.0, 3, device=PIS, replica=parallel("star"), power=domain("two_thresholds", "12 W", delay="0.1 s")),

@@ -1,0 +1,277 @@
+"""Faults, one at a time, on small boards: what becomes of the job in flight, and when the replica serves again."""
+
+import pytest
+
+from edgewright.simulator.availability import Cause
+
+ENGINE = {"preset": "ideal", "block_size": 16}
+SD = {"storage": {"sd": {"read": "90 MB/s", "write": "50 MB/s", "latency": "1 ms"}}}
+
+
+def chat(*replicas, **keys):
+    return {"model": "smollm-135m", "format": "q8_0", "engine": ENGINE, "replicas": list(replicas)} | keys
+
+
+def on(device, name="only"):
+    return {"name": name, "devices": [device]}
+
+
+def crash(at, lasts, target="pi0"):
+    return {"panic": {"kind": "crash", "targets": [target], "at": [at], "lasts": lasts}}
+
+
+def alone(boards, ask, prompt, output):
+    """Seconds that an untroubled job takes."""
+    simulation = boards(1, services={"chat": chat(on("pi0"))})
+    job = ask(simulation, 0, prompt, output)
+    simulation.run_until(60.0)
+    return job.finished
+
+
+def row(simulation, what, name):
+    frame = simulation.result().frame("availability")
+    return frame[(frame.what == what) & (frame.name == name)].iloc[0]
+
+
+def test_a_crash_takes_the_job_and_the_replica_loads_its_weights_again(boards, ask):
+    """Down from 2 s to 5 s; then the weights from the card (bytes / rate + 1 ms) and 1.5 s for the engine."""
+    services = {"chat": chat(on("pi0"), startup={"engine": "1.5 s"})}
+    simulation = boards(1, services=services, device=SD, faults=crash(2, 3))
+    job = ask(simulation, 0, 64, 2000)
+    simulation.run_until(4.0)
+    assert (job.status, job.reason, job.finished) == ("failed", "crashed: pi0", 2.0)
+    assert simulation.replicas["chat.only"].life.state == "down"
+    weights = sum(part.weight_bytes for part in simulation.replicas["chat.only"].placement.parts["pi0"])
+    start = weights / 90e6 + 1e-3 + 1.5
+    simulation.run_until(5.0 + start - 0.01)
+    assert simulation.replicas["chat.only"].life.state == "starting"
+    waiting = ask(simulation, 1, 64, 1)
+    assert waiting.replica == ""
+    simulation.run_until(5.0 + start + 1.0)
+    assert waiting.queued == pytest.approx(5.0 + start)
+    simulation.run_until(20.0)
+    assert row(simulation, "device", "pi0").up == pytest.approx(17.0 / 20.0)
+    assert row(simulation, "replica", "chat.only").repair_s == pytest.approx(3.0 + start)
+    assert simulation.machine.resources["pi0.sd.read"].moved == pytest.approx(weights)
+
+
+def test_a_retried_job_computes_its_context_again_and_keeps_its_tokens(boards, ask):
+    """Down for 1 s from 2 s on, ready at once; 0.5 s later the job is there, waits, and begins with a prompt of all that it had."""
+    retry = {"policy": "retry", "pause": 2.0, "jitter": 0.0}
+    simulation = boards(1, services={"chat": chat(on("pi0"), failure=retry, startup={"weights": 0.0})}, faults=crash(2, 1))
+    job = ask(simulation, 0, 64, 200)
+    simulation.run_until(3.0)
+    had = job.generated
+    assert had > 10
+    assert (job.lost, job.cached, job.interruptions) == (64 + had - 1, 0, 1)
+    simulation.run_until(60.0)
+    assert (job.status, job.generated, job.retries, job.wasted) == ("completed", 200, 1, 0)
+    prefill = alone(boards, ask, 64 + had, 1)
+    rest = alone(boards, ask, 64 + had, 200 - had) - prefill
+    assert job.finished == pytest.approx(4.0 + prefill + rest, rel=1e-6)
+
+
+def test_a_client_that_asks_again_begins_anew(boards, ask):
+    retry = {"policy": "retry", "pause": 2.0, "jitter": 0.0, "keep": False}
+    simulation = boards(1, services={"chat": chat(on("pi0"), failure=retry, startup={"weights": 0.0})}, faults=crash(2, 1))
+    job = ask(simulation, 0, 64, 200)
+    simulation.run_until(60.0)
+    assert (job.status, job.generated, job.wasted) == ("completed", 200, job.lost - 64 + 1)
+    assert job.finished == pytest.approx(4.0 + alone(boards, ask, 64, 200))
+
+
+def test_the_other_replica_takes_over_jobs_in_the_batch_and_in_the_queue(boards, ask):
+    """One slot: one job runs, one waits; both are at the other replica a moment after the crash, the running one first."""
+    engine = ENGINE | {"max_sequences": 1}
+    services = {
+        "chat": chat(
+            on("pi0", "first"),
+            on("pi1", "second"),
+            engine=engine,
+            failure={"policy": "retry", "pause": 0.0},
+            startup={"weights": 1.0},
+        )
+    }
+    simulation = boards(2, services=services, faults=crash(1, 100))
+    jobs = [ask(simulation, number, 64, 100) for number in range(2)]
+    simulation.run_until(1.5)
+    assert [job.replica for job in jobs] == ["chat.second", "chat.second"]
+    assert jobs[0].admitted_order == 1
+    simulation.run_until(60.0)
+    assert [job.status for job in jobs] == ["completed", "completed"]
+    assert jobs[0].finished < jobs[1].finished
+
+
+def test_a_job_resumes_where_a_sleeping_board_left_it(boards, ask):
+    """Asleep from 2 s to 5 s; what is cached stays. The step that was cut is done again, and the pause of half a second is over by then."""
+    resume = {"policy": "resume", "pause": 0.5, "jitter": 0.0}
+    simulation = boards(1, services={"chat": chat(on("pi0"), failure=resume)})
+    job = ask(simulation, 0, 64, 200)
+    machine, cause = simulation.machine, Cause("asleep", "test")
+    machine.at(2.0, lambda: machine.up.hold("pi0", cause))
+    machine.at(5.0, lambda: machine.up.release("pi0", cause))
+    simulation.run_until(4.0)
+    assert simulation.replicas["chat.only"].life.state == "asleep"
+    simulation.run_until(60.0)
+    assert (job.status, job.resumes, job.lost, job.generated) == ("completed", 1, 0, 200)
+    whole = alone(boards, ask, 64, 200)
+    step = (whole - alone(boards, ask, 64, 1)) / 150
+    assert whole + 3.0 <= job.finished <= whole + 3.0 + 2 * step
+    assert simulation.replicas["chat.only"].kv.used == 0
+
+
+def test_a_failed_link_holds_up_a_tensor_parallel_step_and_no_more(boards, ask):
+    """Star of three boards: the step in flight waits for the link. What was computed meanwhile is saved: less than a step."""
+    split = {"name": "only", "devices": ["pi0", "pi1", "pi2"], "partitioning": {"policy": "tensor_parallel", "algorithm": "star"}}
+    cut = {"cut": {"kind": "link_down", "targets": ["lan1"], "at": [2], "lasts": 4}}
+    plain, troubled = (boards(3, services={"chat": chat(split)}, faults=faults) for faults in ({}, cut))
+    jobs = [ask(simulation, 0, 64, 100) for simulation in (plain, troubled)]
+    for simulation in (plain, troubled):
+        simulation.run_until(60.0)
+    late = jobs[1].finished - jobs[0].finished
+    assert (jobs[1].status, jobs[1].interruptions) == ("completed", 0)
+    assert 4.0 - (jobs[0].finished / 50) < late <= 4.0 + 1e-9
+    assert row(troubled, "link", "lan1").repair_s == pytest.approx(4.0)
+
+
+def test_patience_with_a_dead_link_ends(boards, ask):
+    """The link dies at 2 s for good; a second later the step is given up, and there is no other attempt."""
+    split = {"name": "only", "devices": ["pi0", "pi1", "pi2"], "partitioning": {"policy": "tensor_parallel", "algorithm": "star"}}
+    cut = {"cut": {"kind": "link_down", "targets": ["lan1"], "at": [2]}}
+    simulation = boards(3, services={"chat": chat(split, failure={"policy": "drop", "stall": 1})}, faults=cut)
+    job = ask(simulation, 0, 64, 500)
+    simulation.run_until(60.0)
+    assert (job.status, job.reason, job.finished) == ("failed", "stalled: chat.only", pytest.approx(3.0, abs=0.1))
+    assert simulation.replicas["chat.only"].kv.used == 0
+
+
+def test_an_input_takes_another_way_or_waits_for_its_own(boards, ask):
+    """1 MB over a way around at 1 MB/s takes a second; without one, it waits until the link is back, 5 s after."""
+    cut = {"cut": {"kind": "link_down", "targets": ["lan"], "at": [0], "lasts": 5}}
+    queued = []
+    for around in (False, True):
+        simulation = boards(1, services={"chat": chat(on("pi0"))}, faults=cut)
+        if around:
+            tables = simulation.scenario.tables()
+            tables["cluster"]["links"].append({"name": "detour", "bandwidth": 1e6, "latency": 1.0, "between": ["user", "pi0"]})
+            simulation = type(simulation)(simulation.scenario.of(tables))
+        simulation.run_until(1.0)
+        job = ask(simulation, 0, 64, 1, entry="user", ingress_bytes=1e6)
+        simulation.run_until(30.0)
+        queued.append(job.queued)
+    assert queued[0] == pytest.approx(5.0 + 1e6 / 117e6, abs=0.01)
+    assert queued[1] == pytest.approx(1.0 + 1.0 + 1.0, abs=1e-3)
+
+
+def test_an_attempt_that_takes_too_long_leaves_the_batch_between_two_steps(boards, ask):
+    """The other job of the batch goes on; the one that is over holds no memory any more."""
+    simulation = boards(1, services={"chat": chat(on("pi0"), failure={"policy": "drop", "timeout": 2})})
+    first = ask(simulation, 0, 64, 2000)
+    simulation.run_until(1.0)
+    second = ask(simulation, 1, 64, 50)
+    simulation.run_until(30.0)
+    assert (first.status, first.reason) == ("failed", "timeout: chat")
+    assert 2.0 <= first.finished < 2.2
+    assert (second.status, second.generated) == ("completed", 50)
+    assert simulation.replicas["chat.only"].kv.used == 0
+
+
+def test_a_straggler_takes_as_many_times_as_long(boards, ask):
+    """A quarter of the speed from the start on: four times the seconds."""
+    slow = {"hot": {"kind": "straggler", "targets": ["pi0"], "factor": 0.25, "at": [0]}}
+    simulation = boards(1, services={"chat": chat(on("pi0"))}, faults=slow)
+    simulation.run_until(1.0)
+    job = ask(simulation, 0, 64, 20)
+    simulation.run_until(60.0)
+    assert job.finished - 1.0 == pytest.approx(4.0 * alone(boards, ask, 64, 20))
+
+
+def test_reads_that_fail_are_repeated(boards):
+    """Loading weights after a crash: with a chance of 0.9, some reads fail; each costs the whole read and a second more."""
+    faults = crash(2, 1) | {"worn": {"kind": "storage_errors", "targets": ["pi0.sd"], "chance": 0.9, "delay": 1, "at": [0]}}
+    simulation = boards(1, services={"chat": chat(on("pi0"))}, device=SD, faults=faults, seed=3)
+    weights = sum(part.weight_bytes for part in simulation.replicas["chat.only"].placement.parts["pi0"])
+    stream = simulation.faults["worn"].stream.child("pi0.sd.reads")
+    failures = next(number for number in range(1000) if not stream.bernoulli(0.9, number))
+    assert failures > 0
+    simulation.run_until(60.0)
+    took = (failures + 1) * (weights / 90e6 + 1e-3) + failures
+    assert row(simulation, "replica", "chat.only").repair_s == pytest.approx(1.0 + took)
+    assert simulation.machine.resources["pi0.sd.read"].moved == pytest.approx((failures + 1) * weights)
+
+
+def test_power_loss_of_a_domain_takes_all_behind_it(boards):
+    faults = {"dark": {"kind": "power_loss", "targets": ["rack"], "at": [10], "lasts": 5}}
+    power = {"rack": {"devices": ["pi0"], "parent": "room"}, "room": {"devices": ["pi1"]}}
+    simulation = boards(2, services={"chat": chat(on("pi0"), on("pi1", "b"), startup={"weights": 1})}, faults=faults, power=power)
+    simulation.run_until(12.0)
+    assert [replica.life.state for replica in simulation.replicas.values()] == ["down", "ready"]
+    assert simulation.machine.up.causes("pi0") == (Cause("unpowered", "fault dark"),)
+
+
+def test_a_cascade_brings_others_down_after_a_while(boards):
+    spread = {"targets": ["pi1"], "chance": 1.0, "delay": 2}
+    faults = {"panic": {"kind": "crash", "targets": ["pi0"], "at": [10], "lasts": 5, "spread": spread}}
+    simulation = boards(2, services={"chat": chat(on("pi0"), startup={"weights": 1})}, faults=faults)
+    simulation.run_until(30.0)
+    frame = simulation.result().frame("faults")
+    assert list(zip(frame.target, frame.start_s, frame.end_s, strict=True)) == [("pi0", 10.0, 15.0), ("pi1", 12.0, 17.0)]
+
+
+def test_a_script_whose_call_fails_leaves_no_sibling_running(boards, ask):
+    """Draft and target prefill side by side; the target's board crashes, and the draft's call is taken out of its batch after the chunk
+    of its prompt that is under way."""
+    services = {
+        "draft": chat(on("pi0", "d"), startup={"weights": 1}, batching={"policy": "chunked_prefill", "budget": 64}),
+        "target": chat(on("pi1", "t"), startup={"weights": 1}),
+        "chat": {
+            "orchestration": {"policy": "speculative", "draft": "draft", "target": "target"},
+            "outcomes": {"accepted": {"outcome": "acceptance", "rate": 1.0, "drafted": 4}},
+        },
+    }
+    simulation = boards(2, services=services, faults=crash(0.05, 5, "pi1"))
+    job = ask(simulation, 0, 1000, 50)
+    simulation.run_until(30.0)
+    calls = [request for request in simulation.recorder.requests if request.caller is job]
+    assert (job.status, job.reason) == ("failed", "call: target: crashed: pi1")
+    assert sorted(call.reason for call in calls) == ["crashed: pi1", "its caller is over"]
+    assert all(call.finished < 2.0 for call in calls)
+
+
+def test_a_service_fails_over_to_another(boards, ask):
+    services = {
+        "chat": chat(on("pi0"), failure={"policy": "failover", "service": "spare", "jitter": 0.0}, startup={"weights": 1}),
+        "spare": chat(on("pi1", "s"), startup={"weights": 1}),
+    }
+    simulation = boards(2, services=services, faults=crash(1, 100))
+    job = ask(simulation, 0, 64, 200)
+    simulation.run_until(60.0)
+    assert (job.status, job.replica, job.generated, job.retries) == ("completed", "spare.s", 200, 1)
+
+
+def test_a_device_that_joins_late_serves_from_then_on(boards, ask):
+    faults = {"late": {"kind": "leave", "targets": ["pi0"], "at": [0], "lasts": 10}}
+    services = {"chat": chat(on("pi0"), startup={"weights": 2, "engine": 1}, failure={"policy": "retry", "pause": 4, "jitter": 0})}
+    simulation = boards(1, services=services, faults=faults)
+    simulation.run_until(8.0)
+    job = ask(simulation, 0, 64, 1)
+    simulation.run_until(30.0)
+    assert job.queued == pytest.approx(13.0)
+
+
+def test_a_job_goes_on_from_its_checkpoint_after_a_crash(boards, ask):
+    """A checkpoint every 32 tokens: of the context at the crash, all but a part of one and what was on its way is read back."""
+    resume = {"policy": "resume", "checkpoint": 32, "pause": 0.0, "jitter": 0.0}
+    services = {"chat": chat(on("pi0"), failure=resume, startup={"weights": 0.0})}
+    simulation = boards(1, services=services, device=SD, faults=crash(2, 1))
+    job = ask(simulation, 0, 64, 400)
+    simulation.run_until(2.5)
+    context = 64 + job.generated - 1
+    assert job.cached == job.stored == context // 32 * 32
+    assert job.lost == context % 32
+    written = simulation.machine.resources["pi0.sd.write"].moved
+    per_token = sum(part.kv_bytes_per_token for part in simulation.replicas["chat.only"].placement.parts["pi0"])
+    assert written == pytest.approx(job.stored * per_token)
+    simulation.run_until(60.0)
+    assert (job.status, job.generated, job.resumes) == ("completed", 400, 1)
+    assert simulation.machine.resources["pi0.sd.read"].moved == pytest.approx(context // 32 * 32 * per_token)
