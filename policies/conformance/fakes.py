@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 
 from edgewright.policies.views import JobView, ServerView, TargetView, WaitingView
 
-__all__ = ["FakeJob", "FakePower", "FakeReplica", "FakeRouting", "FakeRunning", "FakeServer", "FakeTarget", "FakeWaiting"]
+__all__ = [
+    "FakeJob",
+    "FakePower",
+    "FakeReplica",
+    "FakeRouting",
+    "FakeRunning",
+    "FakeScaled",
+    "FakeScaling",
+    "FakeServer",
+    "FakeTarget",
+    "FakeWaiting",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +143,28 @@ class FakePower:
     overhead_W: float = 0.0
     targets: Sequence[TargetView] = field(default_factory=list)
     charge: float | None = None
+
+
+@dataclass(slots=True)
+class FakeScaled:
+    """A `ScaledView`, whose state the suite changes as commands ask."""
+
+    name: str
+    state: str = "ready"
+    queued: int = 0
+    running: int = 0
+    idle_s: float = 0.0
+    busy_s: float = 0.0
+    most: int = 8
+    cold_start_s: float = 10.0
+
+
+@dataclass(slots=True)
+class FakeScaling:
+    """A `ScalingView`, in which time passes."""
+
+    now: float = 0.0
+    replicas: Sequence[FakeScaled] = field(default_factory=list)
+    arrivals: int = 0
+    pending: int = 0
+    watts: float = 10.0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from random import Random
 
+from edgewright.policies.conformance.fakes import FakeScaled, FakeScaling
 from edgewright.policies.conformance.require import require, situation
 from edgewright.policies.families import Scaling, ScalingAgent, ScalingPolicy
 from edgewright.workloads import Stream
@@ -13,31 +12,6 @@ from edgewright.workloads import Stream
 __all__ = ["check_scaling"]
 
 _ACTIONS = ("start", "drain", "stop", "sleep", "wake")
-
-
-@dataclass(slots=True)
-class FakeScaled:
-    """A `ScaledView`."""
-
-    name: str
-    state: str = "ready"
-    queued: int = 0
-    running: int = 0
-    idle_s: float = 0.0
-    busy_s: float = 0.0
-    most: int = 8
-    cold_start_s: float = 10.0
-
-
-@dataclass(slots=True)
-class FakeScaling:
-    """A `ScalingView`."""
-
-    now: float = 0.0
-    replicas: Sequence[FakeScaled] = field(default_factory=list)
-    arrivals: int = 0
-    pending: int = 0
-    watts: float = 10.0
 
 
 def check_scaling(policy: ScalingPolicy, runs: int = 8, looks: int = 60) -> None:
