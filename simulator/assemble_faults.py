@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edgewright.simulator.scenario import Scenario
     from edgewright.simulator.schema_faults import FaultTable
 
-__all__ = ["domain_devices", "fault_targets", "require_faults"]
+__all__ = ["domain_devices", "fallible_devices", "fault_targets", "require_faults", "stores"]
 
 
 def fault_targets(scenario: Scenario, cluster: Cluster, table: FaultTable, names: tuple[str, ...], key: Key) -> tuple[str, ...]:
@@ -51,6 +51,26 @@ def domain_devices(scenario: Scenario, name: str) -> tuple[str, ...]:
     own = [instance for member in scenario.power[name].devices for instance in scenario.cluster.members(member)]
     inner = [device for child, table in scenario.power.items() if table.parent == name for device in domain_devices(scenario, child)]
     return (*own, *inner)
+
+
+def stores(cluster: Cluster, device: str) -> bool:
+    """Whether a device has a storage to read from, of its own or its host's."""
+    try:
+        cluster.storage_of(device)
+    except ValueError:
+        return False
+    return True
+
+
+def fallible_devices(scenario: Scenario, cluster: Cluster) -> frozenset[str]:
+    """The devices that may go down and lose their memory: by a fault of the scenario, or by what feeds them."""
+    found: set[str] = set()
+    for name, table in scenario.faults.items():
+        names = (*table.targets, *(table.spread.targets if table.spread is not None else ()))
+        if table.kind in ("crash", "leave", "power_loss"):
+            found.update(fault_targets(scenario, cluster, table, names, ("faults", name, "targets")))
+    dark = [name for name, domain in scenario.power.items() if name in found or domain.breaker or domain.ports or domain.battery]
+    return frozenset(found & set(cluster.devices)).union(*(domain_devices(scenario, name) for name in dark))
 
 
 def require_faults(scenario: Scenario, cluster: Cluster) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from edgewright.hwmodels import Attachment, Cluster, RateProfile
 from edgewright.policies.scaling import Fixed
 from edgewright.simulator.assemble import Setup, build_cluster, build_placements
-from edgewright.simulator.assemble_faults import require_faults
+from edgewright.simulator.assemble_faults import fallible_devices, require_faults, stores
 from edgewright.simulator.assemble_memory import Capacity, Shortage, kv_bytes_per_token, kv_capacities
 from edgewright.simulator.assemble_rates import build_rates
 from edgewright.simulator.assemble_sources import build_sources
@@ -130,14 +130,13 @@ def _host_memory(cluster: Cluster, device: str) -> float | None:
 
 def _require_startup(scenario: Scenario, cluster: Cluster, setups: Sequence[Setup]) -> None:
     """Where replicas may have to start, it must be known where their weights come from."""
-    fail = any(table.kind in ("crash", "power_loss", "leave") for table in scenario.faults.values())
+    fallible = fallible_devices(scenario, cluster)
     for setup in setups:
         service = setup.tables[0]
         scaled = not isinstance(service.scaling, Fixed)
-        if (fail or scaled) and service.startup.weights is None and service.startup.source is None:
-            stored = {each.device for each in cluster.attachments}
+        if service.startup.weights is None and service.startup.source is None:
             for device in setup.placement.parts:
-                if device not in stored:
+                if not stores(cluster, device) and (scaled or device in fallible):
                     raise scenario.error(
                         ("services", setup.service, "startup", "weights"),
                         f"is missing: replicas may have to start, and {device} has no storage to load weights from",
@@ -147,10 +146,9 @@ def _require_startup(scenario: Scenario, cluster: Cluster, setups: Sequence[Setu
 
 def _require_checkpoints(scenario: Scenario, cluster: Cluster, setups: Sequence[Setup]) -> None:
     """Checkpoints are written to storages of the devices that cache."""
-    stored = {each.device for each in cluster.attachments}
     for setup in setups:
         every = getattr(setup.tables[0].failure, "checkpoint", None)
-        bare = [device for device, each in kv_bytes_per_token(setup).items() if each > 0.0 and device not in stored]
+        bare = [device for device, each in kv_bytes_per_token(setup).items() if each > 0.0 and not stores(cluster, device)]
         if every is not None and bare:
             problem = f"cannot be: {bare[0]} has no storage to write checkpoints to"
             raise scenario.error(("services", setup.service, "failure", "checkpoint"), problem, "none, or `storage` for the device", every)

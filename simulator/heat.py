@@ -77,7 +77,7 @@ class Heat:
         self._leak()
         machine.signals.causes.subscribe(self._changed)
 
-    def _changed(self, name: str) -> None:
+    def _changed(self, name: str, cause: Cause, holds: bool) -> None:
         if name == self.device:
             self._leak()
 

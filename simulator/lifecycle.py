@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from edgewright.policies.compile import compile_plan
 from edgewright.policies.plan import Delay, Load, Plan, Transfer, par, seq
 from edgewright.policies.timeline import makespan
+from edgewright.simulator.assemble_faults import stores
 from edgewright.simulator.assemble_memory import weight_bytes
 from edgewright.simulator.interpreter import Execution, Scope
 from edgewright.workloads import Step
@@ -163,7 +164,7 @@ class Lifecycle:
                 loads.append(Delay(table.weights, name=f"load weights {device}"))
             elif table.source is not None:
                 loads.append(Transfer(table.source, device, weights[device], name=f"fetch weights {device}"))
-            elif any(each.device == device for each in self.machine.cluster.attachments):
+            elif stores(self.machine.cluster, device):
                 loads.append(Load(device, weights[device], name=f"load weights {device}"))
             else:
                 raise ValueError(f"{self.replica.name}: {device} has no storage to load its weights from; set services.*.startup.weights")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edgewright.policies.families import Scale, Scaling, ScalingAgent
+from edgewright.simulator.power_target import Target
 from edgewright.simulator.replica import Replica
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class Scaler:
         self._version = 0
         self._looks = (0.0, 0)
         self._joules = (0.0, 0.0)
+        self._targets = [
+            Target(self.machine, device, 0) for device in sorted({d for view in self.views for d in view.replica.life.devices})
+        ]
 
     # -- view ------------------------------------------------------------------------------------------------------------------------------
 
@@ -67,8 +71,7 @@ class Scaler:
     def watts(self) -> float:
         """Mean module power of the replicas' devices since it was last read."""
         self.machine.settle()
-        devices = {device for view in self.views for device in view.replica.life.devices}
-        joules = self.machine.ledger.joules(sorted(devices), self.now)
+        joules = sum(target.joules() for target in self._targets)
         before, since = self._joules
         self._joules = (joules, self.now)
         return (joules - before) / (self.now - since) if self.now > since else 0.0

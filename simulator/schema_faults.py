@@ -92,7 +92,7 @@ class FaultTable(Table):
             )
         if self.at is not None:
             for key in ("start", "stop", "together"):
-                if key in self.model_fields_set:
+                if getattr(self, key) != type(self).model_fields[key].default:
                     raise refusal("is for a process", "`every`, or no such key", at=(key,), value=getattr(self, key))
         return self
 

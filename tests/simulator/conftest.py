@@ -80,7 +80,15 @@ def _boards(count, replica=(), arrivals=NOBODY, prompt=64, output=32, engine=(),
         "seed": 1,
         "run": {"warmup": "0 s", "window": "60 s", "drain": "60 s"},
         "cluster": cluster,
-        "services": {"chat": {"model": "smollm-135m", "format": "q8_0", "replicas": [only], "engine": plain | dict(engine)}},
+        "services": {
+            "chat": {
+                "model": "smollm-135m",
+                "format": "q8_0",
+                "replicas": [only],
+                "engine": plain | dict(engine),
+                "startup": {"weights": 2},
+            }
+        },
         "workloads": {"questions": {"service": "chat", "entry": "user", "arrivals": arrivals, "lengths": lengths}},
     }
     return Simulation(Scenario.of(found | tables))

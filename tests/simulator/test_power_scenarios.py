@@ -39,7 +39,9 @@ TABLES = {
             "actuator": {"delay": "0.7 s", "window": "2 s", "watts_step": "0.5 W"},
         },
     },
-    "services": {"chat": {"model": "llama-3.2-1b", "format": "w4a16", "replicas": [{"name": "only", "devices": ["orin"]}]}},
+    "services": {
+        "chat": {"model": "llama-3.2-1b", "format": "w4a16", "replicas": [{"name": "only", "devices": ["orin"]}], "startup": {"weights": 1}}
+    },
     "workloads": {
         "talk": {
             "service": "chat",

@@ -58,7 +58,11 @@ BAD = {
         "faults.f.spread.targets.0",
         "bare",
     ),
-    "weights from nowhere": ({"services.other": {"startup": None}}, "services.other.startup.weights", "storage"),
+    "weights from nowhere": (
+        {FAULT: {"targets": ["bare"]}, "services.other": {"startup": None}},
+        "services.other.startup.weights",
+        "storage",
+    ),
     "weights from two places": ({"services.other": {"startup": {"source": "hub"}}}, "services.other.startup.source", "one of the two"),
     "a source that is none": ({"services.other": {"startup": {"weights": None, "source": "x"}}}, "services.other.startup.source", "hub"),
     "failover to nobody": ({"services.chat": {"failure": {"policy": "failover", "service": "x"}}}, "services.chat.failure.service", "eye"),
