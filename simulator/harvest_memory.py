@@ -11,6 +11,7 @@ counted (`assemble_memory` sets none aside for it).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -81,21 +82,33 @@ def _swapped(simulation: Simulation) -> dict[str, list[tuple[str, float]]]:
 
 
 def _replicas_on(simulation: Simulation, device: str) -> list[Replica]:
-    return [replica for replica in simulation.replicas.values() if device in replica.placement.parts]
+    """The replicas that ever held anything there."""
+    return [each for each in simulation.replicas.values() if device in each.placement.parts and _residence(each)]
+
+
+def _residence(replica: Replica) -> list[tuple[float, bool]]:
+    """Since when the replica's weights take memory, and since when not; of several changes at one moment the last. Empty: never."""
+    found = list(dict(replica.life.residence).items())
+    return found if any(resident for _, resident in found) else []
 
 
 def _held(simulation: Simulation, device: str) -> Iterator[tuple[str, float]]:
     most = _most_running(simulation)
     for replica in _replicas_on(simulation, device):
-        yield f"{replica.name} {replica.placement.resident_as}", weight_bytes(replica.setup)[device]
-        if activations := activation_bytes(replica.setup):
-            yield f"{replica.name} activations", activations
+        yield from ((f"{replica.name} {kind}", peak) for kind, peak in _constants(replica, device, most.get(replica.name, 0)))
         if replica.kv is not None:
             yield f"{replica.name} KV", replica.kv.peak * _block_bytes(replica, device)
-        if replica.capacity.sequences is not None and (state := state_bytes(replica.setup)[device]):
-            yield f"{replica.name} state", most.get(replica.name, 0) * state
-        if replica.preset.workspace:
-            yield f"{replica.name} workspace", replica.preset.workspace
+
+
+def _constants(replica: Replica, device: str, most: int) -> Iterator[tuple[str, float]]:
+    """What a replica holds for as long as its weights are in memory, by kind; `most`: the most jobs in its batches at once."""
+    yield replica.placement.resident_as, weight_bytes(replica.setup)[device]
+    if activations := activation_bytes(replica.setup):
+        yield "activations", activations
+    if replica.capacity.sequences is not None and (state := state_bytes(replica.setup)[device]):
+        yield "state", most * state
+    if replica.preset.workspace:
+        yield "workspace", replica.preset.workspace
 
 
 def _most_running(simulation: Simulation) -> dict[str, int]:
@@ -112,15 +125,19 @@ def _block_bytes(replica: Replica, device: str) -> float:
 
 
 def _peak_together(simulation: Simulation, device: str) -> float:
-    """The most that the replicas on a device held at one moment: constant parts, and the highest sum of their KV blocks over time."""
-    there = _replicas_on(simulation, device)
-    constant = sum(peak for name, peak in _held(simulation, device) if not name.endswith(" KV"))
+    """The most that the replicas on a device held at one moment: what is constant while their weights are there, and KV blocks."""
+    there, most = _replicas_on(simulation, device), _most_running(simulation)
+    constant = {each.name: sum(peak for _, peak in _constants(each, device, most.get(each.name, 0))) for each in there}
     sizes = {replica.name: _block_bytes(replica, device) for replica in there if replica.kv is not None}
+    changes = [(time, each.name, constant[each.name] * resident) for each in there for time, resident in _residence(each)]
+    rows = simulation.recorder.rows["kv"]
+    blocks = zip(rows["time_s"], rows["replica"], rows["blocks"], strict=True)
+    changes += [(time, f"{name} KV", count * sizes[name]) for time, name, count in blocks if name in sizes]
+    changes.sort(key=itemgetter(0))
     now: dict[str, float] = {}
     highest = 0.0
-    rows = simulation.recorder.rows["kv"]
-    for _, name, blocks in sorted(zip(rows["time_s"], rows["replica"], rows["blocks"], strict=True), key=itemgetter(0)):
-        if name in sizes:
-            now[name] = blocks * sizes[name]
+    for (time, name, held), (later, _, _) in pairwise([*changes, (float("inf"), "", 0.0)]):
+        now[name] = held
+        if name.endswith(" KV") or later > time:
             highest = max(highest, sum(now.values()))
-    return constant + highest
+    return highest
