@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from edgewright.hwmodels.kernel_work_operators import OPERATOR_WORKS
 from edgewright.hwmodels.work import Quantity, Term, Work
 
 __all__ = ["FORMATS", "KernelFormat", "kernel_work", "product", "works_known"]
@@ -151,5 +152,6 @@ _WORKS: Mapping[str, Callable[[tuple[int, ...], str], Work]] = MappingProxyType(
         **{f"gemm_{format}": _gemm for format in ("fp16", "bf16", "int8", "q4_0", "q2_0")},
         "gemm_packed": _gemm,
         "lut_gemv": _lut_gemv,
+        **OPERATOR_WORKS,
     }
 )

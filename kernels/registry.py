@@ -48,6 +48,12 @@ def kernel_names() -> tuple[str, ...]:
 def _load_all() -> None:
     from importlib.metadata import entry_points
 
+    import edgewright.kernels.attention
+    import edgewright.kernels.attention_decode
+    import edgewright.kernels.channels
+    import edgewright.kernels.convolution
+    import edgewright.kernels.elementwise
+    import edgewright.kernels.experts
     import edgewright.kernels.gemm
     import edgewright.kernels.gemv
     import edgewright.kernels.latency
@@ -56,7 +62,8 @@ def _load_all() -> None:
     import edgewright.kernels.peaks
     import edgewright.kernels.products_block
     import edgewright.kernels.products_float
-    import edgewright.kernels.products_int8  # noqa: F401
+    import edgewright.kernels.products_int8
+    import edgewright.kernels.sparse  # noqa: F401
 
     for entry in entry_points(group="edgewright.kernels"):
         entry.load()

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 from edgewright.hwmodels import Term
 from edgewright.hwmodels.kernel_work import product
+from edgewright.hwmodels.operator_work import elementwise, rows_read
 from edgewright.workloads.formats import Format, Role
 from edgewright.workloads.step import Step
 
@@ -182,8 +183,8 @@ class Lookup(Operator):
         rows = step.tokens
         if not rows:
             return ()
-        moved = float(rows * self.width)
-        return (Term("copy", format.vector_dtype, 0.0, moved * format.bits(self.role) / 8, moved * format.activation_bytes),)
+        bits, size = format.bits(self.role), format.activation_bytes
+        return (rows_read(format.vector_dtype, numbers=float(rows * self.width), weight_bits=bits, activation_bytes=size),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +224,12 @@ class Elementwise(Operator):
         count = float(len(layers))
         numbers = (self.whole + self.divided / shards) * rows * count
         return (
-            Term(
-                "elementwise",
+            elementwise(
                 format.vector_dtype,
-                self.flops * numbers,
-                self.weight_bytes(format) * count,
-                numbers * format.activation_bytes,
-                0.0,
-                self.kernels * count,
+                numbers=numbers,
+                activation_bytes=format.activation_bytes,
+                weights=self.weight_bytes(format) * count,
+                flops=self.flops,
+                launches=self.kernels * count,
             ),
         )

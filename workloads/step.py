@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from edgewright.hwmodels import Quantity
+from edgewright.hwmodels.operator_work import causal_pairs
 
 __all__ = ["Attended", "Step"]
 
@@ -87,16 +88,10 @@ class Step:
 
 def _attended(contexts: list[int], chunks: list[tuple[int, int]], window: int | None) -> Attended:
     if window is None:
-        pairs = sum(new * past + new * (new + 1) // 2 for past, new in chunks)
+        pairs = sum(causal_pairs(past, new, past + new) for past, new in chunks)
         return Attended(float(sum(contexts)), float(pairs), float(sum(past + new for past, new in chunks)))
     return Attended(
         float(sum(min(context, window) for context in contexts)),
-        float(sum(_windowed_pairs(past, new, window) for past, new in chunks)),
+        float(sum(causal_pairs(past, new, window) for past, new in chunks)),
         float(sum(min(past, window) + new for past, new in chunks)),
     )
-
-
-def _windowed_pairs(past: int, new: int, window: int) -> int:
-    """Sum over the chunk's positions p = past+1 .. past+new of min(p, window)."""
-    growing = min(max(window - past, 0), new)
-    return growing * past + growing * (growing + 1) // 2 + (new - growing) * window

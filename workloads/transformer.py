@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgewright.hwmodels import Term
+from edgewright.hwmodels import Quantity, Term
+from edgewright.hwmodels.operator_work import attention
 from edgewright.workloads.formats import Format, Role
 from edgewright.workloads.model import Block, ExpertShape, Model
 from edgewright.workloads.model_operators import Elementwise, Linear, Lookup, Operator, nested
@@ -70,16 +71,19 @@ class CausalAttention(Operator):
     def terms(self, step: Step, format: Format, shards: int, layers: tuple[int, ...]) -> tuple[Term, ...]:
         attended = step.attended(self.span)
         count = float(len(layers))
-        width = 2.0 * self.head_dim * self.heads / shards * count
+        numbers, dtype, size = 2.0 * self.head_dim * self.heads / shards * count, format.vector_dtype, format.activation_bytes
         cached = self.kv_numbers(shards) * format.kv_bytes * count
-        moved, dtype = width * format.activation_bytes, format.vector_dtype
+
+        def term(kernel: str, pairs: Quantity, rows: Quantity, tokens: Quantity) -> Term:
+            return attention(
+                kernel, dtype, numbers=numbers, pairs=pairs, rows=rows, activation_bytes=size, cached=tokens * cached, launches=count
+            )
+
         found: tuple[Term, ...] = ()
         if step.prefill:
-            kv = (attended.reads + step.prefill) * cached
-            found = (Term("attention", dtype, 2.0 * width * attended.pairs, 0.0, moved * step.prefill, kv, count),)
+            found = (term("attention", attended.pairs, step.prefill, attended.reads + step.prefill),)
         if step.decode:
-            kv = (attended.context + step.decode) * cached
-            found += (Term("attention_decode", dtype, 2.0 * width * attended.context, 0.0, moved * step.decode, kv, count),)
+            found += (term("attention_decode", attended.context, step.decode, attended.context + step.decode),)
         return found
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from edgewright.hwmodels import Term
+from edgewright.hwmodels.operator_work import convolution
 from edgewright.workloads.formats import Format
 from edgewright.workloads.model import Block, Model
 from edgewright.workloads.model_operators import Elementwise, Linear, Operator
@@ -97,12 +98,18 @@ class Convolution(Operator):
     def terms(self, step: Step, format: Format, shards: int, layers: tuple[int, ...]) -> tuple[Term, ...]:
         if not step.items:
             return ()
-        count = float(len(layers))
-        depthwise = self.groups == self.entering.channels and self.groups > 1
-        flops = 2.0 * self.matrix * self.leaving.height * self.leaving.width * step.items
         moved = float(self.entering.numbers + self.leaving.numbers) * step.items * format.activation_bytes
-        weights = self.weight_bytes(format) * count
-        return (Term("conv_depthwise" if depthwise else "conv", format.dtype, flops * count, weights, moved * count, 0.0, count),)
+        return (
+            convolution(
+                format.dtype,
+                depthwise=self.groups == self.entering.channels and self.groups > 1,
+                taps=self.matrix,
+                pixels=self.leaving.height * self.leaving.width * step.items,
+                weights=self.weight_bytes(format),
+                moved=moved,
+                launches=float(len(layers)),
+            ),
+        )
 
 
 def network(name: str, entering: Shape, layers: Sequence[Layer], *, result_bytes: float | None = None) -> Model:

@@ -1,0 +1,145 @@
+"""Attention of one new token per sequence, split along the context, and the parts reduced.
+
+Flash-decoding (Dao et al., 2023) and LeanAttention (Sanovar et al., arXiv 2405.10480): the softmax of a context is put together from
+parts (largest score, sum of weights, weighted values), which may be computed in any order and by anyone. Queries that share keys (grouped
+heads) meet each key while it is in a register or the first-level cache. Bandwidth of the cache's bytes binds as long as few queries share.
+
+How wrong: to rounding. One thread computes all parts one after another; what it costs to bring parts of other threads or devices together
+is not in its time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgewright.kernels.attention_tiles import CACHE_DTYPES, attention_reference, cache_of, format_code, widen, widened_cache
+from edgewright.kernels.functions import exponential
+from edgewright.kernels.jit import compiled
+from edgewright.kernels.registry import register
+from edgewright.kernels.spec import Array, Kernel, Operands
+from edgewright.kernels.tiles import COLUMNS, multiply_rows
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+__all__ = ["ATTENTION_DECODE", "PART", "attend_one", "scores_of_keys"]
+
+PART = 128
+"""Tokens of a part."""
+_FEW = 3
+
+
+@compiled
+def scores_of_keys(scores: Array, queries: Array, first: int, group: int, keys: Array, count: int, turned: Array, across: Array) -> None:
+    """Write to `scores` (group, at least count) the products of `count` keys (count, d) with queries `first` to `first + group` (heads, d).
+
+    Few queries are multiplied along a key; more of them side by side, 32 at a time, over `turned` (d, 32) and `across` (keys, 32).
+    """
+    width = keys.shape[1]
+    if group < _FEW:
+        for g in range(group):
+            for j in range(count):
+                total = np.float32(0)
+                for p in range(width):
+                    total += queries[first + g, p] * keys[j, p]
+                scores[g, j] = total
+        return
+    flat = across.reshape(across.size)
+    for left in range(0, group, COLUMNS):
+        lanes = min(COLUMNS, group - left)
+        for g in range(lanes):
+            for p in range(width):
+                turned[p, g] = queries[first + left + g, p]
+        multiply_rows(
+            flat, 0, COLUMNS, keys.reshape(keys.size), 0, width, 1,
+            turned.reshape(turned.size), 0, COLUMNS, count, width, lanes, True,
+        )  # fmt: skip
+        for g in range(lanes):
+            for j in range(count):
+                scores[left + g, j] = across[j, g]
+
+
+@compiled
+def _weigh(scores: Array, count: int, sums: Array, scale: float) -> None:
+    """Scores (group, count) to weights relative to their largest; `sums` (group, 2) becomes the largest and the sum of the weights."""
+    for g in range(scores.shape[0]):
+        most = scores[g, 0]
+        for j in range(1, count):
+            most = max(most, scores[g, j])
+        total = np.float32(0)
+        for j in range(count):
+            scores[g, j] = exponential((scores[g, j] - most) * scale)
+            total += scores[g, j]
+        sums[g, 0], sums[g, 1] = most * scale, total
+
+
+@compiled
+def _reduce(out: Array, at: int, parts: Array, sums: Array) -> None:
+    """Put the parts (parts, group, d) together into `out[at : at + group]`; `sums` (parts, group, 2) are their maxima and weights."""
+    for g in range(parts.shape[1]):
+        most = sums[0, g, 0]
+        for part in range(1, parts.shape[0]):
+            most = max(most, sums[part, g, 0])
+        out[at + g, :] = 0
+        total = np.float32(0)
+        for part in range(parts.shape[0]):
+            weight = exponential(sums[part, g, 0] - most)
+            total += weight * sums[part, g, 1]
+            for p in range(out.shape[1]):
+                out[at + g, p] += weight * parts[part, g, p]
+        for p in range(out.shape[1]):
+            out[at + g, p] /= total
+
+
+@compiled
+def attend_one(
+    out: Array, queries: Array, keys: Array, values: Array, code: Array,
+    wide: Array, scores: Array, turned: Array, across: Array, parts: Array, sums: Array,
+) -> None:  # fmt: skip
+    """Attention of one query per sequence and head to its whole context.
+
+    Shapes: out and queries (batch, heads, d), keys and values (batch, kv_heads, context, d) in the format `code[0]` of `CACHE_DTYPES`. Room
+    to work in: `wide` (PART, d), `scores` (group, PART), `turned` (d, 32), `across` (PART, 32), `parts` (parts, group, d), `sums`
+    (parts, group, 2).
+    """
+    batch, kv_heads, context, width = keys.shape
+    group = queries.shape[1] // kv_heads
+    scale = np.float32(1) / np.sqrt(np.float32(width))
+    flat_wide, flat_scores, flat_parts = wide.reshape(wide.size), scores.reshape(scores.size), parts.reshape(parts.size)
+    for sequence in range(batch):
+        for head in range(kv_heads):
+            for part in range(parts.shape[0]):
+                count = min(PART, context - part * PART)
+                widen(wide, keys[sequence], head, part * PART, count, code[0])
+                scores_of_keys(scores, queries[sequence], head * group, group, wide, count, turned, across)
+                _weigh(scores, count, sums[part], scale)
+                widen(wide, values[sequence], head, part * PART, count, code[0])
+                for left in range(0, width, COLUMNS):
+                    lanes = min(COLUMNS, width - left)
+                    multiply_rows(
+                        flat_parts, part * group * width + left, width, flat_scores, 0, PART, 1,
+                        flat_wide, left, width, group, count, lanes, True,
+                    )  # fmt: skip
+            _reduce(out[sequence], head * group, parts, sums)
+
+
+def _operands(shape: tuple[int, ...], dtype: str, generator: Generator) -> Operands:
+    batch, context, kv_heads, group, width = shape
+    queries = generator.standard_normal((batch, kv_heads * group, width)).astype(np.float32)
+    keys, values = (cache_of((batch, kv_heads, context, width), dtype, generator) for _ in range(2))
+    parts = -(-context // PART)
+    shapes = ((PART, width), (group, PART), (width, COLUMNS), (PART, COLUMNS), (parts, group, width), (parts, group, 2))
+    return (queries * 0, queries, keys, values, format_code(dtype), *(np.zeros(each, np.float32) for each in shapes))
+
+
+def _reference(_: Array, queries: Array, keys: Array, values: Array, code: Array, *__: Array) -> Array:
+    wide = zip(queries[:, None], widened_cache(keys, code), widened_cache(values, code), strict=True)
+    return np.concatenate([attention_reference(each, k, v, k.shape[1]) for each, k, v in wide])
+
+
+ATTENTION_DECODE = register(
+    Kernel("attention_decode", ("batch", "context", "kv_heads", "group", "head_dim"), CACHE_DTYPES, _operands, attend_one, _reference)
+)
+"""One new token of each of `batch` sequences, whose own key is the last of `context`."""
