@@ -90,7 +90,7 @@ class MessageCost:
     cpu_seconds_per_byte: float
 
 
-def round_trip(near: Endpoint, nbytes: int, *, effort: Effort = Effort(), host: Host | None = None) -> RoundTrip:
+def round_trip(near: Endpoint, nbytes: int, *, effort: Effort, host: Host | None = None) -> RoundTrip:
     """Time round trips with a far end that `answer`s `trips(effort)` times. Raises `ValueError` for a message of no bytes."""
     if nbytes < 1:
         raise ValueError(f"a message has at least one byte, not {nbytes}")

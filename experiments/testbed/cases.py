@@ -1,7 +1,7 @@
 """What is run for real and simulated: plans built by policies, on hosts behind links of stated rates and latencies.
 
-Every case is a value: the same plan goes to the host processes and to the simulator. The model is a stack of feed-forward layers of fp32, so
-that all of its work is products, for which there are real kernels; its sizes are chosen for the messages: a row is 1 KB.
+Every case is a value: the same plan goes to the host processes and to the simulator. The model is a stack of feed-forward layers of fp32,
+so that all of its work is products, for which there are real kernels; its sizes are chosen for the messages: a row is 1 KB.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["WIDTH", "Case", "EarlyExit", "Exits", "all_cases", "shares_of", "sta
 WIDTH = 256
 """Numbers per row between layers: 1 KB in fp32."""
 CORES_FOR_ENGINES = 1.4
-"""Cores' worth of quotas that all engines together have; the rest of two is for sockets and the switch."""
+"""Cores' worth of shares that all engines together have; the rest of two is for sockets and the switch."""
 NOMINAL_FLOPS = 1e10
 """What policies that weigh compute against transfers are told of every host, before its share; what it is worth is measured later."""
 

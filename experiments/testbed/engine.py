@@ -1,11 +1,15 @@
-"""A host's engine: a thread that runs real kernels, first come, first served, within a share of a core.
+"""A host's engine: a thread that runs real kernels, first come, first served, at a share of a core's speed.
 
-The share is a CPU quota of the control group that the thread is moved to (`quotas.py`); the thread that serves the sockets is not in it, as
-a network card is not in a processor's budget. Kernels release the interpreter's lock while they run.
+Hosts share cores. A host of share s is made as slow as s of a core by pacing: after every kernel call its engine sleeps until the time that
+it has spent on a core is s of the time since the work began. Time that another process had the core is part of those sleeps and not added
+to them, so hosts slow each other down only if the shares of those that compute sum up to more than the cores; the sockets and the switch
+need room beside. A CPU quota of a control group does not do that: within its period (5 ms) a short work runs at full speed, or not,
+depending on how many others do. Kernels release the interpreter's lock while they run; the thread that serves the sockets is not paced.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import time
@@ -20,19 +24,22 @@ from edgewright.hwmodels import Term, Work
 __all__ = ["KernelCall", "KernelEngine", "kernel_calls"]
 
 
+_TIMER_SLACK = 29
+
+
 class KernelCall(NamedTuple):
-    """`count` calls of the kernel of that name at a shape, in fp32."""
+    """`times` calls of the kernel of that name at a shape, in fp32."""
 
     name: str
     shape: tuple[int, ...]
-    count: int
+    times: int
 
 
 def kernel_calls(work: Work) -> tuple[KernelCall, ...]:
     """The calls that do a work: products of fp32 whose extents are read back from operations and bytes.
 
-    A product of r rows with a matrix of i x o has 2 r i o operations, 4 i o bytes of weights and 4 r (i + o) of activations. Which of i and o
-    is the longer cannot be told and hardly matters: the longer one is taken to be summed over. Raises `ValueError` for any other work.
+    A product of r rows with a matrix of i x o has 2 r i o operations, 4 i o bytes of weights and 4 r (i + o) of activations. Which of i and
+    o is the longer cannot be told and hardly matters: the longer one is taken to be summed over. Raises `ValueError` for any other work.
     """
     return tuple(_call(term) for term in work.terms)
 
@@ -55,7 +62,7 @@ class KernelEngine:
 
     Attributes:
         bell: a file descriptor that is readable when something has finished.
-        thread: the identity of the thread in the operating system.
+        share: of a core; 1 does not pace.
     """
 
     def __init__(self) -> None:
@@ -63,11 +70,9 @@ class KernelEngine:
         self._jobs: SimpleQueue[tuple[Work, Hashable] | None] = SimpleQueue()
         self._finished: deque[tuple[Hashable, float, float]] = deque()
         self._bound: dict[Work, tuple[tuple[Callable[[], None], int], ...]] = {}
-        self._started = threading.Event()
-        self.thread = 0
+        self.share = 1.0
         self._worker = threading.Thread(target=self._work, daemon=True)
         self._worker.start()
-        self._started.wait()
 
     def prepare(self, work: Work) -> None:
         """Make operands for a work and run it once, so that it is compiled and warm."""
@@ -105,13 +110,20 @@ class KernelEngine:
         os.close(self.bell)
 
     def _work(self) -> None:
-        self.thread = threading.get_native_id()
-        self._started.set()
+        wake_on_time()
         while (job := self._jobs.get()) is not None:
             work, ticket = job
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.thread_time()
             for call, count in self._bound[work]:
                 for _ in range(count):
                     call()
+                    left = (time.thread_time() - used) / self.share - (time.perf_counter() - start)
+                    if left > 0.0:
+                        time.sleep(left)
             self._finished.append((ticket, start, time.perf_counter()))
             os.eventfd_write(self.bell, 1)
+
+
+def wake_on_time() -> None:
+    """Let the sleeps of the calling thread end when they should: by default Linux lets them last 50 microseconds longer."""
+    ctypes.CDLL(None).prctl(_TIMER_SLACK, 1)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from edgewright.experiments.testbed.engine import KernelEngine
 from edgewright.experiments.testbed.mesh import Mesh, Tag
-from edgewright.hwmodels.collectives import phases
+from edgewright.hwmodels.collectives import Phase, phases, stages
 from edgewright.policies.compile import Barrier, PlanError, Strand, compile_plan
 from edgewright.policies.families import Outcome, Program
 from edgewright.policies.plan import Collective, Compute, Mark, Op, Plan, Transfer
@@ -31,11 +31,10 @@ __all__ = ["Executor", "RanPart", "check_carried", "participants", "strand_of"]
 
 PATIENCE_S = 30.0
 """Seconds without a message or a finished kernel after which a run is given up."""
-REDUCING = ("allreduce", "reduce", "reducescatter")
-"""Collectives whose messages are added to what the receiver holds."""
-
 Waiting = Generator[Hashable, Any, None]
 """An operation under way: yields what it waits for, is sent the message (or nothing, of a kernel)."""
+Sent = tuple[tuple[str, str], float]
+"""A message: who sends it to whom, and its bytes."""
 
 
 class RanPart(NamedTuple):
@@ -102,6 +101,7 @@ class Executor:
     Attributes:
         names: device names by rank.
         mesh, engine: what it sends with and computes with.
+        number: of the run, and of the plan in it, as messages carry them.
     """
 
     def __init__(self, names: Sequence[str], mesh: Mesh, engine: KernelEngine) -> None:
@@ -109,7 +109,7 @@ class Executor:
         self.me = self.names[mesh.rank]
         self.mesh = mesh
         self.engine = engine
-        self.runs = 0
+        self.number = Tag(0)
         mesh.watch(engine.bell, lambda: None)
 
     def prepare(self, plan: Plan, step: Step) -> None:
@@ -119,38 +119,45 @@ class Executor:
                 self.engine.prepare(op.work(step) if callable(op.work) else op.work)
 
     def run(
-        self, program: Plan | Program, step: Step, start: float, *, steps: int = 1, lanes: int = 1, outcomes: Callable[[str], Any] | None = None
+        self,
+        program: Plan | Program,
+        step: Step,
+        start: float,
+        *,
+        run: int,
+        steps: int = 1,
+        lanes: int = 1,
+        outcomes: Callable[[str], Any] | None = None,
     ) -> list[RanPart]:
         """Run from the moment `start` of the monotonic clock on.
 
         Args:
+            run: a number that no other run has, the same on every host.
             steps: how often, one after another.
             lanes: how many of them may be under way at once (a pipeline that is full).
             outcomes: what operations reveal, the same on every host.
         """
+        self.number = Tag(run)
         if not isinstance(program, Program):
-            run = self._ready(program, step, start, steps, lanes)
+            play = _Run(self, strand_of(program), step, start, lanes, steps)
             _watch(start)
-            return run.play()
+            return play.play()
         _watch(start)
         parts: list[RanPart] = []
         for _ in range(steps):
             script = program.step(step)
             plan = next(script, None)
             while plan is not None:
-                run = self._ready(plan, step, start, 1, 1)
+                self.number = self.number._replace(plan=self.number.plan + 1)
+                play = _Run(self, strand_of(plan), step, start, 1, 1)
                 begun = perf_counter() - start
-                parts += run.play()
-                revealed = {op.reveals: outcomes(op.reveals) for op in run.strand.ops if op.reveals and outcomes}
+                parts += play.play()
+                revealed = {op.reveals: outcomes(op.reveals) for op in play.strand.ops if op.reveals and outcomes}
                 try:
                     plan = script.send(Outcome(revealed, begun, perf_counter() - start))
                 except StopIteration:
                     plan = None
         return parts
-
-    def _ready(self, plan: Plan, step: Step, start: float, steps: int, lanes: int) -> _Run:
-        self.runs += 1
-        return _Run(self, strand_of(plan), step, start, lanes, steps)
 
 
 def _watch(start: float) -> None:
@@ -186,6 +193,7 @@ class _Run:
                 self._begin(self.ready.popleft())
             if self.open:
                 self._listen()
+        self.host.mesh.drain(PATIENCE_S)
         return self.parts
 
     def _lay_out(self) -> None:
@@ -246,36 +254,34 @@ class _Run:
         op = self.strand.ops[key[1]]
         match op:
             case Compute(work=work):
-                ticket = (self.host.runs, *key)
+                ticket = (self.host.number, *key)
                 self.host.engine.submit(work(self.step) if callable(work) else work, ticket)
                 yield ticket
             case Transfer(src=src, dst=dst, nbytes=amount) if src != dst:
-                size = _whole(amount_of(amount, self.step))
-                yield from self._exchange(key, 0, ((src, dst),) if size else (), size, adding=False)
+                size = float(amount_of(amount, self.step))
+                yield from self._exchange(key, 0, (((src, dst), size),) if size else (), adding=False)
             case Collective():
                 yield from self._collective(key, op)
 
     def _collective(self, key: tuple[int, int], op: Collective) -> Waiting:
         total, number = float(amount_of(op.nbytes, self.step)), 0
-        for phase in phases(op.kind, len(op.devices), op.algorithm) if total > 0 else ():
+        for phase in _phases(op) if total > 0 else ():
             pairs = tuple((op.devices[a], op.devices[b]) for a, b in phase.pairs)
+            messages = tuple(zip(pairs, (total * size for size in phase.sizes), strict=True))
             for _ in range(phase.repeat):
-                adding = op.kind in REDUCING and (op.kind != "allreduce" or number < len(op.devices) - 1)
-                yield from self._exchange(key, number, pairs, _whole(total * phase.fraction), adding=adding)
+                yield from self._exchange(key, number, messages, adding=phase.reduces)
                 number += 1
 
-    def _exchange(self, key: tuple[int, int], number: int, pairs: Iterable[tuple[str, str]], size: int, *, adding: bool) -> Waiting:
+    def _exchange(self, key: tuple[int, int], number: int, messages: Iterable[Sent], *, adding: bool) -> Waiting:
         """Send to everybody that this host has a message for, then wait for every message for it."""
-        host, tag = self.host, Tag(self.host.runs, *key, number)
-        held = _buffer(size)
-        for source, target in pairs:
-            if source == host.me:
-                host.mesh.post(host.names.index(target), tag, held)
-        for source, target in pairs:
+        host = self.host
+        tag = Tag(host.number.run, host.number.plan, *key, number)
+        host.mesh.post((host.names.index(target), tag, _held(size)) for (source, target), size in messages if source == host.me)
+        for (source, target), size in messages:
             if target == host.me:
                 message = yield _Message(host.names.index(source), tag)
                 if adding:
-                    _add(held, message)
+                    _add(_held(size), message)
 
 
 class _Message(NamedTuple):
@@ -283,16 +289,20 @@ class _Message(NamedTuple):
     tag: Tag
 
 
-def _whole(nbytes: Any) -> int:
-    """A message has whole numbers of fp32, at least one."""
-    return max(4, 4 * round(float(nbytes) / 4))
+@lru_cache(maxsize=256)
+def _phases(op: Collective) -> tuple[Phase, ...]:
+    """The phases of a collective, or of the stage of it that the operation is."""
+    ranks = {device: rank for rank, device in enumerate(op.devices)}
+    steps = phases(op.kind, len(ranks), op.algorithm, [[ranks[each] for each in group] for group in op.groups], op.shares)
+    return steps if op.stage is None else stages(steps)[op.stage]
 
 
 _BUFFERS: dict[int, bytearray] = {}
 
 
-def _buffer(size: int) -> bytearray:
-    """What a host holds: one buffer per size is enough, as nobody looks at the values."""
+def _held(nbytes: float) -> bytearray:
+    """What a host holds, in whole numbers of fp32: one buffer per size is enough, as nobody looks at the values."""
+    size = max(4, 4 * round(nbytes / 4))
     return _BUFFERS.setdefault(size, bytearray(size))
 
 
@@ -301,4 +311,3 @@ def _add(held: bytearray, message: bytearray) -> None:
 
     mine = np.frombuffer(held, np.float32)
     np.add(mine, np.frombuffer(message, np.float32), out=mine)
-

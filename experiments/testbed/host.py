@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,7 +13,6 @@ from edgewright.experiments.testbed.engine import KernelEngine
 from edgewright.experiments.testbed.executor import Executor, RanPart
 from edgewright.experiments.testbed.mesh import Mesh, Tag, connect_mesh
 from edgewright.experiments.testbed.namespaces import address, configure, enter_network, outlive_nobody, shape
-from edgewright.experiments.testbed.quotas import PERIOD_S, Quotas
 from edgewright.hwmodels import Work
 from edgewright.kernels import Effort
 from edgewright.kernels.network import RoundTrip, answer, round_trip, trips
@@ -23,6 +21,10 @@ from edgewright.policies.plan import Plan
 from edgewright.workloads import Step
 
 __all__ = ["Host", "MeshEndpoint", "serve_host"]
+
+
+PAUSE_S = 5e-3
+"""Seconds before a work that is timed alone."""
 
 
 class MeshEndpoint:
@@ -37,12 +39,12 @@ class MeshEndpoint:
     def send(self, nbytes: int) -> None:
         """Post a message."""
         self._sent += 1
-        self.mesh.post(self.peer, Tag(0, nbytes % 2**31, 0, self._sent), bytes(nbytes))
+        self.mesh.post([(self.peer, Tag(0, 0, nbytes % 2**31, 0, self._sent), bytes(nbytes))])
 
     def receive(self, nbytes: int) -> None:
         """Wait for the next message."""
         self._received += 1
-        while self.mesh.take(self.peer, Tag(0, nbytes % 2**31, 0, self._received)) is None:
+        while self.mesh.take(self.peer, Tag(0, 0, nbytes % 2**31, 0, self._received)) is None:
             self.mesh.wait(20.0)
 
 
@@ -51,13 +53,11 @@ class Host:
 
     Attributes:
         rank: among the hosts; `names` are those of all, as plans know them.
-        limits: the control groups.
     """
 
-    def __init__(self, rank: int, names: Sequence[str], limits: Quotas) -> None:
+    def __init__(self, rank: int, names: Sequence[str]) -> None:
         self.rank = rank
         self.names = tuple(names)
-        self.limits = limits
         self.engine = KernelEngine()
         self.executor: Executor
 
@@ -71,9 +71,9 @@ class Host:
         """Send at that many bits per second."""
         shape(rate)
 
-    def limit(self, share: float | None) -> None:
+    def limit(self, share: float) -> None:
         """Let the engine have that share of a core."""
-        self.limits.limit(self.names[self.rank], self.engine.thread, share)
+        self.engine.share = share
 
     def prepare(self, plans: Sequence[Plan], step: Step) -> None:
         """Make ready for plans that are to be run."""
@@ -81,21 +81,17 @@ class Host:
             self.executor.prepare(plan, step)
 
     def run(
-        self, program: Plan | Program, step: Step, start: float, steps: int, lanes: int, outcomes: Callable[[str], Any] | None
+        self, program: Plan | Program, step: Step, start: float, run: int, steps: int, lanes: int, outcomes: Callable[[str], Any] | None
     ) -> list[RanPart]:
         """Do this host's part."""
-        return self.executor.run(program, step, start, steps=steps, lanes=lanes, outcomes=outcomes)
+        return self.executor.run(program, step, start, run=run, steps=steps, lanes=lanes, outcomes=outcomes)
 
     def time_work(self, work: Work, repeats: int) -> list[float]:
-        """Seconds of a work alone, from its submission until the host knows that it has ended, after pauses of random length.
-
-        The pauses (of up to two periods, and one at least) let a quota fill up and begin anywhere within its period.
-        """
+        """Seconds of a work alone, from its submission until the host knows that it has ended, after pauses as between messages."""
         self.engine.prepare(work)
-        pause = random.Random(self.rank)
         times = []
         for ticket in range(repeats):
-            time.sleep(PERIOD_S * (1 + pause.random()))
+            time.sleep(PAUSE_S)
             start = time.perf_counter()
             self.engine.submit(work, ticket)
             while not self.engine.finished():
@@ -112,12 +108,11 @@ class Host:
         answer(MeshEndpoint(self.executor.mesh, peer), nbytes, trips(effort))
 
 
-def serve_host(control: Connection, rank: int, names: Sequence[str], limits: Quotas) -> None:
+def serve_host(control: Connection, rank: int, names: Sequence[str]) -> None:
     """The host process: answers `(method, arguments)` with `(result, None)` or `(None, what went wrong)`."""
     outlive_nobody()
     enter_network()
-    limits.admit(os.getpid())
-    host = Host(rank, names, limits)
+    host = Host(rank, names)
     control.send(os.getpid())
     while True:
         try:

@@ -1,6 +1,6 @@
 """Messages between hosts: a TCP connection for every pair, whole messages under a tag, nothing that blocks while something else could move.
 
-A message is a header of 24 bytes and its body. What the transport does not take at once waits in a queue and goes on when it can, so that
+A message is a header of 28 bytes and its body. What the transport does not take at once waits in a queue and goes on when it can, so that
 a ring in which everybody sends before anybody receives does not stand still.
 """
 
@@ -11,7 +11,8 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from struct import Struct
 from typing import NamedTuple
 
@@ -19,18 +20,22 @@ __all__ = ["FRAMING", "Mesh", "Tag", "connect_mesh"]
 
 
 class Tag(NamedTuple):
-    """What a message belongs to: a run of a plan, an iteration of it, a node of the plan, and the number of the message in that node."""
+    """What a message belongs to: a run, a plan of it, an iteration of that, a node of the plan, and the message's number in that node."""
 
     run: int
+    plan: int = 0
     iteration: int = 0
     node: int = 0
     number: int = 0
 
 
-_HEADER = Struct("<IIIIQ")
+_HEADER = Struct("<IIIIIQ")
 FRAMING = _HEADER.size
 """Bytes before the body of every message."""
 PORT = 5000
+TURN = 4096
+"""Bytes that a message may send before it is the turn of another that the host sends: what Linux's fair queueing, which is its default in
+most distributions but not in every kernel, would do with packets."""
 BUFFER = 4 << 20
 """Bytes of socket buffer, each way: more than a delay of 10 ms holds at 200 Mbit/s, both ways and many times over."""
 
@@ -51,7 +56,6 @@ class Mesh:
         self._watched: dict[int, Callable[[], None]] = {}
         self._arrived: dict[tuple[int, Tag], bytearray] = {}
         for number, line in self._lines.items():
-            line.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             line.socket.setblocking(False)
             self._poll.register(number, select.POLLIN)
 
@@ -60,12 +64,22 @@ class Mesh:
         self._watched[number] = ready
         self._poll.register(number, select.POLLIN)
 
-    def post(self, peer: int, tag: Tag, body: bytes | bytearray | memoryview) -> None:
-        """Send a message; returns at once."""
-        line = self._lines[self.peers[peer].fileno()]
-        line.outgoing.append(memoryview(_HEADER.pack(*tag, len(body))))
-        line.outgoing.append(memoryview(body))
-        self._flush(line)
+    def post(self, messages: Iterable[tuple[int, Tag, bytes | bytearray]]) -> None:
+        """Send messages to peers; returns at once. They leave by turns, a packet's worth at a time."""
+        touched: dict[int, _Line] = {}
+        for peer, tag, body in messages:
+            line = touched[peer] = self._lines[self.peers[peer].fileno()]
+            line.outgoing += (memoryview(_HEADER.pack(*tag, len(body))), memoryview(body))
+        lines = list(touched.values())
+        while lines:
+            lines = [line for line in lines if line.send(TURN if len(lines) > 1 else BUFFER)]
+        for line in touched.values():
+            self._mind(line)
+
+    def drain(self, seconds: float) -> None:
+        """Wait until everything that was posted is handed over."""
+        while any(line.outgoing for line in self._lines.values()):
+            self.wait(seconds)
 
     def take(self, peer: int, tag: Tag) -> bytearray | None:
         """The message of that tag from that peer, once; None if it is not here."""
@@ -82,7 +96,9 @@ class Mesh:
                 continue
             line = self._lines[number]
             if event & select.POLLOUT:
-                self._flush(line)
+                while line.send(BUFFER):
+                    pass
+                self._mind(line)
             if event & ~select.POLLOUT:
                 self._receive(line)
 
@@ -91,11 +107,11 @@ class Mesh:
         for each in self.peers.values():
             each.close()
 
-    def _flush(self, line: _Line) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while line.outgoing:
-                line.sent(line.socket.sendmsg(line.outgoing))
-        self._poll.modify(line.socket.fileno(), select.POLLIN | (select.POLLOUT if line.outgoing else 0))
+    def _mind(self, line: _Line) -> None:
+        """Be told when a line takes more, if it has more."""
+        if bool(line.outgoing) != line.minded:
+            line.minded = bool(line.outgoing)
+            self._poll.modify(line.socket.fileno(), select.POLLIN | (select.POLLOUT if line.minded else 0))
 
     def _receive(self, line: _Line) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -115,13 +131,23 @@ class _Line:
         self.tag: Tag | None = None
         self.body = bytearray()
         self.left = memoryview(self.head)
+        self.minded = False
 
-    def sent(self, count: int) -> None:
+    def send(self, most: int) -> bool:
+        """Hand over about so many bytes; whether more of them would be taken."""
+        batch = list(islice(self.outgoing, 2))
+        if len(batch[-1]) > most:
+            batch[-1] = batch[-1][:most]
+        try:
+            count = self.socket.sendmsg(batch)
+        except BlockingIOError:
+            return False
         while count:
             if count < len(self.outgoing[0]):
                 self.outgoing[0] = self.outgoing[0][count:]
-                return
+                break
             count -= len(self.outgoing.popleft())
+        return bool(self.outgoing)
 
     def receive(self) -> tuple[Tag, bytearray]:
         """The next whole message; raises `BlockingIOError` when more must come first."""
@@ -157,6 +183,8 @@ def connect_mesh(rank: int, addresses: Sequence[str], *, port: int = PORT, secon
             found, _ = server.accept()
             found.settimeout(seconds)
             peers[found.recv(1)[0]] = found
+    for each in peers.values():
+        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Mesh(rank, peers)
 
 

@@ -83,7 +83,8 @@ def join_to_host(rank: int, pid: int) -> str:
 def configure(rank: int, hosts: int) -> None:
     """In a host's namespace: its address, its neighbours, and a transport that starts no flow slowly.
 
-    Packets leave one by one (a bucket would let several that travel as one go only when it has tokens for all). Windows begin at 2 000 segments and stay open after a pause: connections behave as long-lived ones on a network that loses nothing.
+    Packets leave one by one (a bucket would let several that travel as one go only when it has tokens for all). Windows begin at 2 000
+    segments and stay open after a pause: connections behave as long-lived ones on a network that loses nothing.
     """
     run_tool("ip", "link", "set", INTERFACE, "address", hardware_address(rank), "gso_max_segs", "1", "up")
     run_tool("ip", "address", "add", f"{address(rank)}/24", "dev", INTERFACE)

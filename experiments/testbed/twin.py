@@ -4,19 +4,21 @@
 | --- | --- |
 | rate and latency of a link | what the testbed was told to shape |
 | efficiency of a link | arithmetic: payload of a full packet over its bytes on the wire, at the MTU |
-| time of a message besides | half a round trip of the smallest message on the unshaped testbed (`kernels.network`), half at each end |
+| time of a message besides | of the smallest message on the unshaped testbed, with as many hosts talking at once; half of it at each end |
 | bytes around a message | arithmetic: its header in the testbed, and half the headers of the packet that it does not fill |
-| operations per second of a host | its kernels alone, in the same CPU quota, from submission until the host knows |
+| operations per second of a host | its kernels alone, at the same share of a core, from submission until the host knows |
 
 Nothing is fitted to the runs that are predicted. A link's MTU is 0 here: small messages queue like large ones, because they do.
 
 How wrong: acknowledgements (0.4 % of a link that data crosses both ways), the work of the processor for a byte, which overlaps with the
-wire, and the additions of reductions are left out; so is that hosts share two cores: what one does for its sockets can delay another.
+wire, and the additions of reductions are left out. Hosts share two cores, so that what one does for its sockets delays the others: that is
+in the time of a message, but as if all hosts of a case always sent at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +74,7 @@ def run_steps(
     from edgewright.simulator.machine import Machine
     from edgewright.simulator.plan_run import start_program
 
-    machine = Machine(cluster)
+    machine, program = Machine(cluster), deepcopy(program)
     started, tokens = 0, []
 
     def token() -> None:

@@ -1,13 +1,13 @@
 """The switch and its cables: a process that forwards frames between the hosts' interfaces, each after the time that a wire would take.
 
-For a link of R bits per second and a latency of L seconds between any two hosts, a frame of w bytes that its sender's token bucket lets go
-at t begins to cross when the sender's line is free, begins to leave the switch L later or when the receiver's line is free (cut-through:
-the first bit is forwarded while the last is still coming), and is delivered 8 w / R after that. So a message of n bytes alone takes L + 8 n / R,
-and messages that meet at a receiver queue there. Nothing is lost and queues are unbounded: TCP's windows bound them.
+For a link of R bits per second and a latency of L seconds between any two hosts, a frame of w bytes that its sender's token bucket lets
+go at t begins to cross when the sender's line is free, begins to leave the switch L later or when the receiver's line is free (cut-through:
+the first bit is forwarded while the last is still coming), and is delivered 8 w / R after that. So a message of n bytes alone takes
+L + 8 n / R, and messages that meet at a receiver queue there. Nothing is lost and queues are long: TCP's windows bound them.
 
 The token bucket (tc tbf) on the host's side keeps the queue in the host and the rate in the kernel; the lines here add the time that a
-frame takes to pass, which a bucket lets through at once. Forwarding is real-time scheduled where that is allowed, and allows for
-the time that a sleep lasts too long.
+frame takes to pass, which a bucket lets through at once. There is no netem: one wire for all kernels. Forwarding is compiled, real-time
+scheduled where that is allowed, and allows for the time that a sleep lasts too long.
 """
 
 from __future__ import annotations
@@ -18,146 +18,53 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from time import perf_counter
-from typing import NamedTuple
 
 from edgewright.experiments.testbed.namespaces import enter_network, join_to_host, outlive_nobody
 
-__all__ = ["Lines", "serve_wire"]
+__all__ = ["serve_wire"]
 
-VNET_HEADER = 10
-"""Bytes that the kernel puts before a frame: its offloaded checksum travels with it."""
 _PACKET, _VNET, _IGNORE_OUTGOING, _ALL_PROTOCOLS = 263, 15, 23, 3
 _SOCKET, _SEND_ROOM, _RECEIVE_ROOM = 1, 32, 33
-
-
-@dataclass(slots=True)
-class Lines:
-    """When each line is free, and with that when a frame gets where.
-
-    Attributes:
-        rate: bits per second of every line; `latency` seconds from any host to any other.
-        sent, received: when the line from, and to, each host is free.
-    """
-
-    hosts: int
-    rate: float
-    latency: float
-    sent: list[float] = field(init=False)
-    received: list[float] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.sent = [0.0] * self.hosts
-        self.received = [0.0] * self.hosts
-
-    def crossing(self, now: float, source: int, nbytes: int) -> float:
-        """When the first bit of a frame that is let go now is at the far side of the switch; its sender's line is taken until it is out."""
-        begin = max(now, self.sent[source])
-        self.sent[source] = begin + 8 * nbytes / self.rate
-        return begin + self.latency
-
-    def delivery(self, crossed: float, target: int, nbytes: int) -> float:
-        """When the last bit of a frame is delivered; to be asked in the order of `crossed`, in which the receiver's line serves them."""
-        self.received[target] = max(crossed, self.received[target]) + 8 * nbytes / self.rate
-        return self.received[target]
 
 
 def serve_wire(control: Connection, pids: Sequence[int]) -> None:
     """The switch process: joins the hosts, then forwards; `(rate, latency)` on `control` shapes, `None` for the rate forwards at once."""
     outlive_nobody()
     enter_network()
+    ports = [_port(join_to_host(rank, pid)) for rank, pid in enumerate(pids)]
+    forward = _forwarder([port.fileno() for port in ports], control.fileno())
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
-    ports = [_port(join_to_host(rank, pid)) for rank, pid in enumerate(pids)]
+    oversleep = _oversleep()
     gc.freeze()
     gc.disable()
     control.send(None)
-    _Forwarder(control, ports).run()
-
-
-class _Frame(NamedTuple):
-    """A frame under way, in order of the time at which something happens to it."""
-
-    due: float
-    count: int
-    target: int
-    content: bytes
-
-
-class _Forwarder:
-    """Attributes: `crossing` holds frames until nothing can cross before them any more, `leaving` until they are delivered."""
-
-    def __init__(self, control: Connection, ports: Sequence[socket.socket]) -> None:
-        self.control = control
-        self.ports = ports
-        self.lines: Lines | None = None
-        self.crossing: list[_Frame] = []
-        self.leaving: list[_Frame] = []
-        self.count = 0
-        self.oversleep = _oversleep()
-
-    def run(self) -> None:
-        ranks = {port.fileno(): rank for rank, port in enumerate(self.ports)}
-        waiting = [*ranks, self.control.fileno()]
-        while True:
-            readable, _, _ = select.select(waiting, [], [], self.sleep())
-            for found in readable:
-                if found in ranks:
-                    self.collect(ranks[found])
-                elif not self.command():
-                    return
-            self.advance()
-
-    def sleep(self) -> float | None:
-        """Seconds until something is due, less those that a sleep lasts too long."""
-        due = min((heap[0].due for heap in (self.crossing, self.leaving) if heap), default=None)
-        return None if due is None else max(0.0, due - perf_counter() - self.oversleep)
-
-    def collect(self, source: int) -> None:
-        """Take what a host has sent."""
-        while True:
-            try:
-                frame = self.ports[source].recv(1 << 17)
-            except BlockingIOError:
-                return
-            target = frame[VNET_HEADER + 5]
-            if target >= len(self.ports):
-                continue
-            if self.lines is None:
-                self.ports[target].send(frame)
-                continue
-            self.count += 1
-            crossed = self.lines.crossing(perf_counter(), source, len(frame) - VNET_HEADER)
-            heappush(self.crossing, _Frame(crossed, self.count, target, frame))
-
-    def advance(self) -> None:
-        """Move on what can move: whatever is sent from now on crosses a latency from now at the earliest."""
-        if self.lines is None:
-            return
-        now = perf_counter()
-        while self.crossing and self.crossing[0].due <= now + self.lines.latency:
-            frame = heappop(self.crossing)
-            delivery = self.lines.delivery(frame.due, frame.target, len(frame.content) - VNET_HEADER)
-            heappush(self.leaving, frame._replace(due=delivery))
-        while self.leaving and self.leaving[0].due <= perf_counter():
-            frame = heappop(self.leaving)
-            self.ports[frame.target].send(frame.content)
-
-    def command(self) -> bool:
-        """Shape anew; False when the testbed closes."""
+    rate, latency = None, 0.0
+    while True:
+        forward(0.0 if rate is None else 8 / rate, latency, oversleep)
         try:
-            rate, latency = self.control.recv()
+            rate, latency = control.recv()
         except EOFError:
-            return False
-        self.crossing.clear()
-        self.leaving.clear()
-        self.lines = None if rate is None else Lines(len(self.ports), rate, latency)
-        self.control.send(None)
-        return True
+            return
+        control.send(None)
+
+
+def _forwarder(ports: Sequence[int], control: int) -> Callable[[float, float, float], None]:
+    """`forward(seconds per byte, latency, oversleep)`: forward until something is to be read from `control`; compiled."""
+    import numpy as np
+
+    from edgewright.experiments.testbed.wire_loop import SLOT_BYTES, SLOTS, forward
+
+    files = np.array([*ports, control], dtype=np.int32)
+    slots = np.zeros((SLOTS, SLOT_BYTES), dtype=np.uint8)
+
+    def run(seconds_per_byte: float, latency: float, oversleep: float) -> None:
+        forward(files, slots, seconds_per_byte, latency, oversleep)
+
+    return run
 
 
 def _oversleep() -> float:
