@@ -20,7 +20,7 @@ from edgewright.kernels.harness import STEAL_TOLERANCE, Effort
 from edgewright.kernels.host import Host, ThisHost
 from edgewright.kernels.intervals import median_interval
 
-__all__ = ["Endpoint", "MessageCost", "RoundTrip", "SocketEndpoint", "answer", "message_cost", "round_trip"]
+__all__ = ["Endpoint", "MessageCost", "RoundTrip", "SocketEndpoint", "answer", "message_cost", "round_trip", "trips"]
 
 
 class Endpoint(Protocol):

@@ -7,14 +7,14 @@ so that all of its work is products, for which there are real kernels; its sizes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgewright.experiments.testbed.bed import host_names
 from edgewright.experiments.testbed.twin import Network, cluster_of
 from edgewright.policies.families import Program, Script
 from edgewright.policies.partitioning import Pipeline, TensorParallel
-from edgewright.policies.plan import Collective, Compute, Mark, Plan, Transfer, par, seq
+from edgewright.policies.plan import Collective, Compute, Mark, Plan, Prev, Seq, Transfer, par, seq
 from edgewright.policies.views import ReplicaSpec
 from edgewright.workloads import Block, Model, Step, Stream, format_named
 from edgewright.workloads.model_operators import Linear
@@ -92,8 +92,6 @@ class EarlyExit:
 
     def step(self, step: Step) -> Script:
         """One token."""
-        from dataclasses import replace
-
         number, self.tokens = self.tokens, self.tokens + 1
         outcome = yield replace(self.early, reveals=f"exit {number}")
         if not outcome.revealed[f"exit {number}"]:
@@ -172,9 +170,19 @@ def _computing() -> Iterator[Case]:
 def _pipelines() -> Iterator[Case]:
     for mbit, inner in ((20.0, 240), (100.0, 1920)):
         shares, rate, latency = shares_of(3), mbit * 1e6, 2e-3
-        plan = Pipeline(fit=False, lanes=6).plan(stack(6, inner), _replica(shares, rate, latency)).program
+        plan = _in_order(Pipeline(fit=False, lanes=6).plan(stack(6, inner), _replica(shares, rate, latency)).program)
         name = f"pipeline, 3 hosts, 6 micro-batches of 64 KB, {mbit:g} Mbit/s, 2 ms, inner {inner}"
         yield Case(name, "layer pipeline", shares, rate, latency, plan, Step(items=64), steps=6, lanes=6)
+
+
+def _in_order(program: Plan | Program) -> Plan:
+    """The plan of a pipeline whose transfers leave in the order of their steps, as they do over one connection, and do not share it."""
+    assert isinstance(program, Seq)
+    children = [
+        replace(each, after=(*each.after, Prev(each.name, 1))) if isinstance(each, Transfer) and each.name else each
+        for each in program.children
+    ]
+    return seq(*children)
 
 
 def _splits() -> Iterator[Case]:

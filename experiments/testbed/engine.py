@@ -110,7 +110,7 @@ class KernelEngine:
         os.close(self.bell)
 
     def _work(self) -> None:
-        wake_on_time()
+        _wake_on_time()
         while (job := self._jobs.get()) is not None:
             work, ticket = job
             start, used = time.perf_counter(), time.thread_time()
@@ -124,6 +124,6 @@ class KernelEngine:
             os.eventfd_write(self.bell, 1)
 
 
-def wake_on_time() -> None:
+def _wake_on_time() -> None:
     """Let the sleeps of the calling thread end when they should: by default Linux lets them last 50 microseconds longer."""
     ctypes.CDLL(None).prctl(_TIMER_SLACK, 1)

@@ -33,7 +33,7 @@ from edgewright.workloads import Step
 if TYPE_CHECKING:
     from edgewright.experiments.testbed.cases import Case
 
-__all__ = ["EFFICIENCY", "Network", "cluster_of", "simulated_seconds"]
+__all__ = ["EFFICIENCY", "Network", "cluster_of", "run_steps", "simulated_seconds"]
 
 PAYLOAD = MTU - 20 - 20 - 12
 EFFICIENCY = PAYLOAD / (PAYLOAD + HEADERS)
