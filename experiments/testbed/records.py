@@ -36,13 +36,14 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class KernelTime:
-    """A work alone on an engine of that share of a core: mean seconds from submission until the host knows, and its operations."""
+    """A work alone on an engine of that share of a core: median seconds from submission until the host knows, and its operations."""
 
     share: float
     calls: str
     flops: float
     seconds: float
     repeats: int
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ def load_records(path: Path = RECORDS) -> Records:
         dict(found["machine"]),
         {name: _figure(row) for name, row in found["round_trips"].items()},
         {name: _figure(row) for name, row in found["messages"].items()},
-        {name: KernelTime(**row) for name, row in found["kernels"].items()},
+        {name: KernelTime(**{**row, "reasons": tuple(row["reasons"])}) for name, row in found["kernels"].items()},
         {name: _figure(row) for name, row in found["cases"].items()},
     )
 
