@@ -163,4 +163,4 @@ def test_merge_patch_of_rfc_7396() -> None:
 
 
 def test_shipped_scenarios_are_listed() -> None:
-    assert shipped_scenarios() == ("hello", "overload", "quickstart", "solar")
+    assert shipped_scenarios() == ("hello", "overload", "quickstart", "solar", "unreliable")
