@@ -109,6 +109,8 @@ def draw(rows: Sequence[Compared], path: Path = PICTURE) -> None:
 
 
 def _scatter(axes: Axes, rows: Sequence[Compared]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     for group in dict.fromkeys(row.case.group for row in rows):
         mine = [row for row in rows if row.case.group == group]
         axes.loglog([row.measured * 1e3 for row in mine], [row.simulated * 1e3 for row in mine], "o", markersize=4, label=group)
@@ -116,6 +118,10 @@ def _scatter(axes: Axes, rows: Sequence[Compared]) -> None:
     axes.plot(ends, ends, color="black", linewidth=0.8)
     for factor in (0.9, 1.1):
         axes.plot(ends, [factor * each for each in ends], color="grey", linewidth=0.6, linestyle=":")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("measured, ms")
     axes.set_ylabel("simulated, ms (dotted: 10 % off)")
     axes.legend(fontsize=7)
