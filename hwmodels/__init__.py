@@ -22,6 +22,7 @@ from edgewright.hwmodels.energy import (
     largest_clock,
     peak_W,
     settable_clock,
+    storage_peak_W,
 )
 from edgewright.hwmodels.rates import Rate, RateProfile
 from edgewright.hwmodels.roofline import Price, price
@@ -65,4 +66,5 @@ __all__ = [
     "peak_W",
     "price",
     "settable_clock",
+    "storage_peak_W",
 ]

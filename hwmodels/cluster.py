@@ -123,10 +123,13 @@ class Cluster:
         """Inside of what an engine is, by resource name: its device, or the storage that computes."""
         return engine if self.engines[engine][0].kind == "csd" else engine.partition(".")[0]
 
+    def own_storages(self, device: str) -> tuple[Attachment, ...]:
+        """The storages attached to a device itself, in order; none of an unknown one."""
+        return self._attached.get(device, ())
+
     def storages_of(self, device: str) -> Mapping[str, Attachment]:
         """The storages that a device reads and writes, by name: its own, then its host's (of those alike in name, its own)."""
-        near = [each for each in self.attachments if each.device == device]
-        far = [each for each in self.attachments if each.device == self.hosts.get(device)]
+        near, far = self.own_storages(device), self.own_storages(self.hosts.get(device, ""))
         return {each.name: each for each in (*near, *(each for each in far if each.name not in {one.name for one in near}))}
 
     def storage_of(self, device: str, name: str | None = None) -> Attachment:
@@ -336,6 +339,13 @@ class Cluster:
     def _distance(self, a: str, b: str) -> float:
         alone = (self._path(*ends).demand(1e6).alone(self.capacities) for ends in ((a, b), (b, a)))
         return max(map(float, alone))
+
+    @cached_property
+    def _attached(self) -> Mapping[str, tuple[Attachment, ...]]:
+        found: dict[str, list[Attachment]] = {}
+        for each in self.attachments:
+            found.setdefault(each.device, []).append(each)
+        return {device: tuple(each) for device, each in found.items()}
 
     @cached_property
     def _computing(self) -> Mapping[str, tuple[str, ...]]:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from edgewright.hwmodels.efficiency import efficiency_of
-from edgewright.hwmodels.specs import Device, Engine, stated
+from edgewright.hwmodels.specs import Device, Engine, Storage, stated
 from edgewright.hwmodels.work import KERNELS
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "reach",
     "settable_clock",
     "settable_clocks",
+    "storage_peak_W",
     "voltage",
     "with_envelope",
 ]
@@ -187,6 +188,14 @@ def bus_peak_W(device: Device, bus: str) -> float:
     engines = [each for each in device.engines.values() if each.bus == bus]
     per_byte = _filled_bus((stated(each, "joules_per_byte", each.joules_per_byte), reach(each)[1]) for each in engines)
     return device.buses[bus].bandwidth * per_byte if per_byte else 0.0  # an ideal bus may be infinite
+
+
+def storage_peak_W(storage: Storage) -> float:
+    """The most that a storage draws: idle, reading and writing (the hungrier of the two if half duplex), and its engine at its peak."""
+    write = storage.active_W if storage.write_W is None else storage.write_W
+    moving = storage.active_W + write if storage.duplex == "full" else max(storage.active_W, write)
+    inside = peak_W(storage.as_device()) if storage.engine is not None else storage.idle_W
+    return inside + moving
 
 
 def engine_floor(engine: Engine) -> float:

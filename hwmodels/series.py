@@ -6,6 +6,7 @@ import csv
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 
 __all__ = ["Series", "read_series"]
@@ -55,14 +56,16 @@ class Series:
         return self._sums[place] + (time - self.times[place]) * self.values[place]
 
 
-def read_series(path: Path, repeat: float | None = None) -> Series:
+def read_series(path: Path, repeat: float | None = None, *, negative: bool = True) -> Series:
     """The series of a CSV file: two columns, seconds and the value that holds from then on, after one line of headings.
 
-    Raises `ValueError`, naming the file, if it holds anything else.
+    `negative`: whether values may be below 0. Raises `ValueError`, naming the file, if it holds anything else.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [(float(time), float(value)) for time, value in list(csv.reader(file))[1:]]
+        if not all(isfinite(cell) and (cell >= 0.0 or negative) for _, cell in rows):
+            raise ValueError("holds a value that is not finite" + ("" if negative else " or below 0"))
         return Series([time for time, _ in rows], [value for _, value in rows], repeat)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; accepted are a line of headings, then lines `seconds,value` from 0 s on") from None

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgewright.hwmodels import Attachment, Cluster, Connection
+from edgewright.hwmodels import Attachment, Cluster, Connection, Device
 from edgewright.policies.experts import profiled
 from edgewright.policies.families import ExpertsPolicy, Placement
 from edgewright.policies.views import ReplicaSpec
 from edgewright.simulator.assemble_devices import device_of, link_of, storage_of
-from edgewright.simulator.errors import Key, spoken
+from edgewright.simulator.errors import Key, ScenarioError, spoken
 from edgewright.simulator.presets import EnginePreset
 from edgewright.simulator.scenario_references import replica_devices
 
 if TYPE_CHECKING:
     from edgewright.simulator.scenario import Scenario
-    from edgewright.simulator.schema_cluster import ClusterTable, LinkGroup
+    from edgewright.simulator.schema_cluster import ClusterTable, DeviceGroup, LinkGroup
     from edgewright.simulator.schema_services import ModelTable, ReplicaTable, ServiceTable
     from edgewright.workloads import Format, Model, Router
 
@@ -65,8 +65,9 @@ def build_cluster(scenario: Scenario) -> Cluster:
     """The cluster that the scenario describes; entry points become nodes that only forward."""
     table = scenario.cluster
     groups = table.instances()
+    specs = {name: _device(scenario, name, group) for name, group in table.devices.items()}
     return Cluster(
-        devices={name: device_of(group, table.device_files) for name, group in groups.items()},
+        devices={instance: specs[name] for name, group in table.devices.items() for instance in group.instances(name)},
         switches=(*table.switches, *table.nodes),
         connections=tuple(connection for link in table.links for connection in connections_of(table, link)),
         attachments=tuple(
@@ -76,6 +77,16 @@ def build_cluster(scenario: Scenario) -> Cluster:
         ),
         hosts=table.hosts(),
     )
+
+
+def _device(scenario: Scenario, name: str, group: DeviceGroup) -> Device:
+    try:
+        return device_of(group, scenario.cluster.device_files)
+    except ScenarioError:
+        raise
+    except ValueError as error:
+        key = ("cluster", "devices", name) if group.heat is None else ("cluster", "devices", name, "heat")
+        raise scenario.error(key, *spoken(str(error))) from None
 
 
 def build_placements(scenario: Scenario, cluster: Cluster) -> tuple[Setup, ...]:

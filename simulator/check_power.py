@@ -34,11 +34,23 @@ def require_power(scenario: Scenario, cluster: Cluster) -> None:
 
 
 def _require_cooling(scenario: Scenario, cluster: Cluster, group: str, device: str) -> None:
-    """Leakage that grows faster with temperature than heat leaves never settles."""
-    heat, thermal = scenario.cluster.devices[group].heat, cluster.devices[device].thermal
-    if heat is not None and thermal is not None and heat.leakage * thermal.resistance >= 1.0:
+    """Leakage that grows faster with temperature than heat leaves never settles; limits in order; a file of the air that can be read."""
+    from edgewright.simulator.power_build import air_of
+
+    heat, thermal, key = scenario.cluster.devices[group].heat, cluster.devices[device].thermal, ("cluster", "devices", group, "heat")
+    if heat is None or thermal is None:
+        return
+    if heat.leakage * thermal.resistance >= 1.0:
         problem, most = f"W/K heat it without end through {thermal.resistance:g} K/W", 1.0 / thermal.resistance
-        raise scenario.error(("cluster", "devices", group, "heat", "leakage"), problem, f"less than {most:.3g}", heat.leakage)
+        raise scenario.error((*key, "leakage"), problem, f"less than {most:.3g}", heat.leakage)
+    if thermal.critical is not None and thermal.critical <= thermal.trip:
+        own = "critical" if heat.critical is not None else "trip"
+        problem = f"would switch it off at {thermal.critical:g} degrees, and slow it down at {thermal.trip:g}"
+        raise scenario.error((*key, own), problem, "`critical` above `trip`", getattr(heat, own))
+    try:
+        air_of(heat)
+    except ValueError as error:
+        raise scenario.error((*key, "air"), *spoken(str(error))) from None
 
 
 def idle_watts(domain: PowerDomain, scenario: Scenario, cluster: Cluster) -> float:
@@ -55,7 +67,7 @@ def idle_watts(domain: PowerDomain, scenario: Scenario, cluster: Cluster) -> flo
 def _idle_watts(cluster: Cluster, name: str) -> float:
     """Of one device and its storages, at its plug."""
     device = cluster.devices[name]
-    storages = sum(each.storage.idle_W for each in cluster.attachments if each.device == name)
+    storages = sum(each.storage.idle_W for each in cluster.own_storages(name))
     return (device.idle_W + device.board_W + storages) / device.supply_efficiency
 
 

@@ -4,7 +4,8 @@ Once per period, as real governors poll, the energy drawn since the last time be
 exactly. At or above its trip point the device's clocks are stepped down by one step per period, below trip less hysteresis they are
 stepped up again (the step-wise governor of Linux, drivers/thermal/gov_step_wise.c, without its look at trends). At the critical
 temperature the device is switched off until it has cooled to where clocks would rise. Leakage above what was drawn at the reference
-temperature grows linearly with temperature and is drawn as the part `leakage`; below it is 0.
+temperature grows linearly with temperature and is drawn as the part `leakage` while the device is awake; below it is 0. A run begins in
+the steady state of idle power without leakage.
 
 How wrong: temperature is unknown between two periods; power that swings within one is averaged (see `hwmodels.thermal`). Leakage grows
 exponentially, by half to twice per 25 K: a line through two points 30 K apart is within some 10 % between them. Heat of boards, storages
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from edgewright.hwmodels.series import Series
@@ -70,6 +72,7 @@ class Heat:
         self.recorder = recorder
         self.limit = 1.0
         self.throttles = 0
+        self._steps = 0
         self._target = Target(machine, device, 0)
         self._leaks = 0.0
         self.temperatures = thermal.steady(machine.cluster.devices[device].idle_W, governor.air.at(0.0))
@@ -95,8 +98,9 @@ class Heat:
             self._govern(self.temperatures[0])
 
     def _leak(self) -> None:
-        lit = self.machine.states.powered(self.device)
-        watts = max(0.0, self.governor.leakage * (self.temperatures[0] - self.governor.reference)) if lit else 0.0
+        states = self.machine.states
+        awake = states.powered(self.device) and not states.asleep(self.device)
+        watts = max(0.0, self.governor.leakage * (self.temperatures[0] - self.governor.reference)) if awake else 0.0
         if watts != self._leaks:
             self.machine.ledger.account(self.device, "leakage").change(watts - self._leaks, float(self.machine.env.now))
             self._leaks = watts
@@ -111,11 +115,13 @@ class Heat:
             self._note("cooled", hot)
             self.machine.up.release(self.device, OFF)
         if hot >= trip:
-            self._allow(max(self.governor.floor, self.limit - self.governor.step))
+            self._allow(self._steps + 1)
         elif hot < cool:
-            self._allow(min(1.0, self.limit + self.governor.step))
+            self._allow(self._steps - 1)
 
-    def _allow(self, limit: float) -> None:
+    def _allow(self, steps: int) -> None:
+        self._steps = min(max(steps, 0), ceil((1.0 - self.governor.floor) / self.governor.step - 1e-9))
+        limit = max(self.governor.floor, 1.0 - self._steps * self.governor.step)
         if limit == self.limit:
             return
         if self.limit == 1.0:

@@ -103,13 +103,16 @@ def _pools(simulation: Simulation) -> None:
 
 
 def _energy(simulation: Simulation) -> None:
-    """The parts of all domains add up to what the outermost plugs drew; and none is negative."""
+    """The parts of all domains add up to what the outermost plugs drew, they are all that was drawn, and none is negative."""
     rows = [row for domain in simulation.domains.values() for row in domain.energy_rows()]
     inner = {child.name for domain in simulation.domains.values() for child in domain.children}
     inner |= {rail.name for domain in simulation.domains.values() for rail in domain.rails}
     whole = sum(domain.joules() for domain in simulation.domains.values() if domain.name not in inner)
     parts = sum(joules for *_, joules in rows)
     _require(isclose(whole, parts, rel_tol=1e-9, abs_tol=1e-6), f"plugs drew {whole:g} J, the parts behind them {parts:g} J", simulation)
+    paid = {(owner, part) for owner, part, _ in rows}
+    unpaid = {key: joules for key, joules in simulation.machine.joules().items() if joules > 0.0 and key not in paid}
+    _require(not unpaid, f"no domain pays for {unpaid}", simulation)
     negative = [row for row in rows if row[2] < -1e-6]
     _require(not negative, f"energy is negative: {negative[:3]}", simulation)
 

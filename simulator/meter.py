@@ -61,7 +61,7 @@ class Meter:
             return
         self.machine.settle()
         for index, domain in enumerate(self.domains):
-            joules = domain.joules()
+            joules = domain.load_joules()
             if now - self._last_tick > 0.5 * self.tick:
                 self._peaks[index] = max(self._peaks[index], (joules - self._joules[index]) / (now - self._last_tick))
             self._joules[index] = joules

@@ -86,7 +86,7 @@ class Controller:
         while True:
             yield self.machine.env.timeout(period)
             self.machine.settle()
-            joules = self.domain.joules()
+            joules = self.domain.load_joules()
             watts, before = (joules - before) / period, joules
             watts = self._read(watts, count)
             count += 1

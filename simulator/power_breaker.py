@@ -1,6 +1,7 @@
 """Breakers in time: how far a domain's power has driven them towards tripping, and what happens when they do.
 
 A breaker looks at mean power over its period, and sooner if at that power it would trip before: under constant power it trips on time.
+It sits between sources and load: what a battery loses does not pass through it.
 
 How wrong: what swings within a period is averaged; a trip is late by a period at most. The curve itself: see `hwmodels.breakers`.
 """
@@ -63,7 +64,7 @@ class Breaker:
 
     def _joules(self) -> float:
         self.machine.settle()
-        return self.domain.joules()
+        return self.domain.load_joules()
 
     def _note(self, event: str, value: float) -> None:
         self.recorder.add("power_events", float(self.machine.env.now), self.domain.name, event, value)

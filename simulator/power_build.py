@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edgewright.simulator.schema_power import PowerDomain
     from edgewright.simulator.schema_sources import BatteryTable
 
-__all__ = ["Power", "build_power", "feed_plan"]
+__all__ = ["Power", "air_of", "build_power", "feed_plan"]
 
 
 @dataclass(slots=True)
@@ -159,9 +159,13 @@ def _heat(machine: Machine, device: str, table: HeatTable, recorder: Recorder) -
     thermal = machine.cluster.devices[device].thermal
     if thermal is None:
         raise AssertionError("checked before")
-    air = _series(table.air, table.repeat)
-    governor = Governor(air, table.period, table.hysteresis, table.step, table.floor, table.leakage, table.reference)
+    governor = Governor(air_of(table), table.period, table.hysteresis, table.step, table.floor, table.leakage, table.reference)
     return Heat(machine, device, thermal, governor, recorder)
+
+
+def air_of(table: HeatTable) -> Series:
+    """The temperature of the air that a table of heat describes. Raises `ValueError` for a file that cannot be read."""
+    return _series(table.air, table.repeat)
 
 
 def _spec(battery: BatteryTable) -> BatterySpec:
@@ -181,7 +185,7 @@ def _sun(table: PowerDomain) -> Series | Panel | None:
     if solar is None:
         return None
     if solar.trace is not None:
-        return read_series(solar.trace, solar.repeat)
+        return read_series(solar.trace, solar.repeat, negative=False)
     if solar.peak is None or solar.latitude is None:
         raise AssertionError("the table has required both")
     return Panel(solar.peak, solar.latitude, solar.day, solar.hour, solar.clearness)
@@ -192,7 +196,7 @@ def _grid(table: PowerDomain) -> Series | None:
     if grid is None:
         return None
     if grid.trace is not None:
-        return read_series(grid.trace, grid.repeat)
+        return read_series(grid.trace, grid.repeat, negative=False)
     return Series([0.0], [inf if grid.limit is None else grid.limit])
 
 

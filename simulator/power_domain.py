@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edgewright.hwmodels import bus_peak_W
+from edgewright.hwmodels import bus_peak_W, storage_peak_W
 from edgewright.simulator.availability import Cause
 from edgewright.simulator.energy import Account
 from edgewright.simulator.machine import Machine
@@ -50,7 +50,7 @@ class Rail:
         """Energy so far (the machine is settled)."""
         return sum(joules for *_, joules in self.energy_rows())
 
-    own_joules = joules
+    own_joules = load_joules = joules
 
     def targets(self) -> list[str]:
         """What a controller of the rail commands: its engines."""
@@ -158,7 +158,7 @@ class Domain:
         return self.all_devices()
 
     def overhead_W(self) -> float:
-        """Of the budget, the watts that modules may not take: boards, overheads, and what supplies lose on the way to the modules.
+        """Of the budget, what modules may not take: boards, storages, overheads, and what supplies lose on the way to the modules.
 
         On the safe side: all modules are taken to be behind the least efficient way to the plug.
         """
@@ -172,8 +172,13 @@ class Domain:
         devices = [self.machine.cluster.devices[name] for name in self.devices]
         inner = [child._ways() for child in self.children]
         gains = [1.0 / device.supply_efficiency for device in devices] + [gain for found, _ in inner for gain in found]
-        constant = self.overhead + sum(device.board_W / device.supply_efficiency for device in devices) + sum(watts for _, watts in inner)
+        constant = self.overhead + sum(map(self._beside_W, self.devices)) + sum(watts for _, watts in inner)
         return [gain * self.supply.gain for gain in gains], constant * self.supply.gain + self.supply.no_load_W
+
+    def _beside_W(self, device: str) -> float:
+        """The most that one of its devices draws beside its module, at the device's plug: board and storages."""
+        spec, stores = self.machine.cluster.devices[device], self.machine.cluster.own_storages(device)
+        return (spec.board_W + sum(storage_peak_W(each.storage) for each in stores)) / spec.supply_efficiency
 
     def sample(self) -> None:
         """A period of its supply is over."""
@@ -221,7 +226,7 @@ class Domain:
 def _owners_of(machine: Machine, device: str) -> list[str]:
     """The energy owners behind a device's supply: itself, its engines and buses, and its storages."""
     spec = machine.cluster.devices[device]
-    stores = [f"{device}.{each.name}" for each in machine.cluster.attachments if each.device == device]
+    stores = [f"{device}.{each.name}" for each in machine.cluster.own_storages(device)]
     return [device, *(f"{device}.{each}" for each in (*spec.engines, *spec.buses)), *stores]
 
 
@@ -232,5 +237,5 @@ def _opened(machine: Machine, owners: Sequence[str]) -> list[tuple[str, str, Acc
 def _parts_of(machine: Machine, owner: str) -> tuple[str, ...]:
     """The parts of energy that an owner can have."""
     if owner in machine.cluster.devices:
-        return ("idle", "sleep", "leakage", "board")
+        return ("idle", "sleep", "leakage", "dynamic", "board")
     return ("idle", "static", "dynamic")

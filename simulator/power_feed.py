@@ -5,9 +5,10 @@ Once per period, and sooner if at the power of the last one the battery would be
     sun used + grid + unmet = load + what the battery stores + what it loses
 
 The sun feeds the load first, what is left charges the battery, and what is left of that is curtailed. What the load still lacks comes
-from the battery, then from the grid (`solar_first`), or from the grid, then from the battery, which the grid keeps charged (`backup`). A
-battery at its cut-off, or a load beyond all sources together, is a loss of power for everything behind the plug; it is back when
-the battery has charged to `recover` (without one: when sun and grid give what was last asked), and not before `restore` seconds.
+from the battery, then from the grid, or (`backup`) from the grid, then from the battery, which the grid keeps charged. A battery at its
+cut-off gives nothing until it has charged to `recover`. A load beyond all that is left is a loss of power for everything behind the plug;
+it is back when the battery has charged to `recover` (where there is a grid, or no battery: also when sun and grid give what was last
+asked), and not before `restore` seconds.
 `unmet` is what was drawn within the period in which sources failed: late by a period at most, and counted.
 
 How wrong: energies are exact, but charging and discharging within one period cancel out, so the losses of a ripple faster than it are
@@ -56,7 +57,7 @@ class FeedPlan:
 
     Attributes:
         sun, grid: what they can give; None: there is none. A grid without limit gives infinitely many watts.
-        battery: None if there is none; it begins with `charge` (of its capacity), is empty at `cutoff`, and back at `recover`.
+        battery: None if there is none; it begins with `charge` (of its capacity), gives nothing from `cutoff` on, and again at `recover`.
         backup: whether the grid goes before the battery.
         carbon, price: of the grid, grams and money per kWh; None if unknown.
         period: seconds between balances; `restore`: the least seconds of a loss of power.
@@ -94,7 +95,7 @@ class Feed:
     """The sources of an outermost domain.
 
     Attributes:
-        stored: joules in the battery.
+        stored: joules in the battery; `drained`: whether it has been at its cut-off, and not yet at `recover` again.
         sums: energies so far, as of the last balance.
         losses: how often power was lost.
     """
@@ -106,6 +107,7 @@ class Feed:
         self.recorder = recorder
         self.capacity = plan.battery.capacity if plan.battery is not None else 0.0
         self.stored = self.initial = plan.charge * self.capacity
+        self.drained = self.capacity > 0.0 and plan.charge <= plan.cutoff
         self.sums = Sums()
         self.losses = 0
         self._since = float(machine.env.now)
@@ -139,8 +141,12 @@ class Feed:
 
     def _seconds_left(self, fallen: float, seconds: float) -> float:
         """Until the battery is at its cut-off, if it goes on to fall like that."""
-        above = self.stored - self.plan.cutoff * self.capacity
-        return above * seconds / fallen if fallen > 0.0 and above > 0.0 else inf
+        return self._above * seconds / fallen if fallen > 0.0 and self._above > 0.0 else inf
+
+    @property
+    def _above(self) -> float:
+        """Joules in the battery that it may give."""
+        return max(0.0, self.stored - self.plan.cutoff * self.capacity)
 
     def balance(self) -> None:
         """Settle all energies up to now, and lose or regain power if that is due; nothing happens twice at one moment."""
@@ -153,11 +159,20 @@ class Feed:
         self.sums.load += load
         unmet = self._flow(load, self._since, now)
         self._since = now
+        self._drain()
         if self.domain_dark:
             self._regain(now)
-        elif unmet > 1e-9 * load or self._empty():
-            self._asked_W = load / seconds
+            return
+        self._asked_W = load / seconds
+        if unmet > 1e-9 * load or (self.drained and not self._given_suffice(now)):
             self._lose(now)
+
+    def _drain(self) -> None:
+        """Switch the battery off at its cut-off, and on again where it has recovered."""
+        if self._above <= 1e-9 * self.capacity:
+            self.drained = self.capacity > 0.0
+        elif self.stored >= self.plan.recover * self.capacity:
+            self.drained = False
 
     @property
     def domain_dark(self) -> bool:
@@ -171,17 +186,17 @@ class Feed:
         grid = self.plan.grid.integral(start, stop) if self.plan.grid is not None else 0.0
         direct = min(load, sun)
         need, left = load - direct, sun - direct
-        charged = self._charge(left, seconds)
         bought = min(need, grid) if self.plan.backup else 0.0
         need -= bought
-        need -= self._discharge(need, seconds) if need > 0.0 and charged == 0.0 else 0.0
+        need -= self._discharge(need, seconds) if need > 0.0 else 0.0
         late = min(need, grid - bought)
         bought, need = bought + late, need - late
-        if self.plan.backup and need == 0.0 and charged == 0.0:
-            bought += self._charge(grid - bought, seconds)
-        self.sums.sun += direct + charged
-        self.sums.curtailed += left - charged
-        self._buy(bought, (start + stop) / 2.0)
+        spare = grid - bought if self.plan.backup and need == 0.0 else 0.0
+        charged = self._charge(left + spare, seconds)
+        stored = min(left, charged)
+        self.sums.sun += direct + stored
+        self.sums.curtailed += left - stored
+        self._buy(bought + charged - stored, (start + stop) / 2.0)
         self.sums.unmet += need
         return need
 
@@ -194,9 +209,9 @@ class Feed:
         return passage.moved
 
     def _discharge(self, joules: float, seconds: float) -> float:
-        if self.plan.battery is None:
+        if self.plan.battery is None or self.drained:
             return 0.0
-        passage = self.plan.battery.discharge(self.stored, joules, seconds)
+        passage = self.plan.battery.discharge(self._above, joules, seconds)
         self.stored = max(0.0, self.stored + passage.stored)
         self.sums.lost += passage.lost
         return passage.moved
@@ -205,13 +220,6 @@ class Feed:
         self.sums.grid += joules
         self.sums.grams += joules / KWH * self.plan.carbon.at(time) if self.plan.carbon is not None else 0.0
         self.sums.cost += joules / KWH * self.plan.price.at(time) if self.plan.price is not None else 0.0
-
-    def _empty(self) -> bool:
-        """Whether the battery is at its cut-off and nothing else would feed what it fed."""
-        if self.plan.battery is None or self.plan.cutoff <= 0.0:
-            return False
-        alone = self.plan.grid is None or self.plan.grid.at(self._since) <= 0.0
-        return alone and self.stored <= self.plan.cutoff * self.capacity * (1.0 + 1e-9)
 
     def _lose(self, now: float) -> None:
         self.losses += 1
@@ -229,7 +237,11 @@ class Feed:
         self.domain.restore(self._cause)
 
     def _suffices(self, now: float) -> bool:
+        charged = self.capacity > 0.0 and not self.drained and self.stored >= self.plan.recover * self.capacity
+        steady = self.plan.battery is None or self.plan.grid is not None
+        return charged or (steady and self._given_suffice(now))
+
+    def _given_suffice(self, now: float) -> bool:
+        """Whether sun and grid give by themselves what was last asked."""
         given = sum(source.at(now) for source in (self.plan.sun, self.plan.grid) if source is not None)
-        if self.plan.battery is None:
-            return given >= self._asked_W
-        return self.stored >= self.plan.recover * self.capacity or (self.plan.grid is not None and given >= self._asked_W)
+        return given >= self._asked_W * (1.0 - 1e-9)

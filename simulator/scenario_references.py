@@ -75,7 +75,8 @@ def _require_domains(scenario: Scenario) -> None:
     drawing: list[tuple[str, Key]] = []
     for name, domain in scenario.power.items():
         if domain.parent is not None:
-            require_known(domain.parent, scenario.power, "power domain", ("power", name, "parent"))
+            domains = [each for each, table in scenario.power.items() if not table.rail]
+            require_known(domain.parent, domains, "power domain that is no rail", ("power", name, "parent"))
         for position, device in enumerate(domain.devices):
             at: Key = ("power", name, "devices", position)
             require_known(device, (*scenario.cluster.devices, *scenario.cluster.instances()), "device or group", at)

@@ -41,7 +41,7 @@ InputFile = Annotated[Path, AfterValidator(input_file), PlainSerializer(str, ret
 class Table(BaseModel):
     """A table of the scenario: frozen, and every key known."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -18,6 +18,8 @@ from edgewright.simulator.schema_sources import BatteryTable, GridTable, SolarTa
 __all__ = ["Actuator", "BreakerTable", "PortsTable", "PowerDomain", "SupplyCurve", "Telemetry"]
 
 
+_OF_RAILS = "a rail has a budget, a policy, telemetry and an actuator"
+
 Power: TypeAlias = Annotated[PowerPolicy, PolicyChoice("power")]
 
 
@@ -141,13 +143,21 @@ class PowerDomain(Table):
         if self.rail:
             for key in ("devices", "parent", "supply", "overhead", "breaker", "ports", "battery", "solar", "grid"):
                 if value := getattr(self, key):
-                    raise refusal("is given for a rail", "a rail has a budget, a policy, telemetry and an actuator", at=(key,), value=value)
+                    raise refusal("is given for a rail", _OF_RAILS, at=(key,), value=value)
+            for key in ("supply_efficiency", "balance", "restore"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise refusal("is given for a rail", _OF_RAILS, at=(key,), value=getattr(self, key))
         return self
 
     @model_validator(mode="after")
     def _one_supply(self) -> PowerDomain:
         if self.supply is not None and self.supply_efficiency != 1.0:
             raise refusal("is given beside `supply`", "one of the two", at=("supply_efficiency",), value=self.supply_efficiency)
+        for key in () if self.fed else ("balance", "restore"):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise refusal("is given without sources", "`battery`, `solar` or `grid` besides", at=(key,), value=getattr(self, key))
+        if self.ports is not None and not self.devices:
+            raise refusal("has no devices of its own to feed", "`devices` besides", at=("ports",))
         if self.fed and self.parent is not None:
             raise refusal("is given beside sources of its own", "sources at the outermost domain only", at=("parent",), value=self.parent)
         return self

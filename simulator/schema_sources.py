@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field, model_validator
 
 from edgewright.hwmodels.units import Fraction, Joules, Seconds, Watts
@@ -49,8 +51,11 @@ class SolarTable(Table):
         for key in ("peak", "latitude"):
             if self.trace is None and getattr(self, key) is None:
                 raise refusal("is missing", "a figure, or a `trace`", at=(key,), value=ABSENT)
-            if self.trace is not None and getattr(self, key) is not None:
-                raise refusal("is given beside a trace", "a clear sky or a trace", at=(key,), value=getattr(self, key))
+        sky = ("peak", "latitude", "day", "hour", "clearness")
+        for key in sky if self.trace is not None else ("repeat",):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                problem = "is given beside a trace" if self.trace is not None else "is given without a trace"
+                raise refusal(problem, "a clear sky or a trace", at=(key,), value=getattr(self, key))
         return self
 
 
@@ -67,4 +72,6 @@ class GridTable(Table):
     def _one_limit(self) -> GridTable:
         if self.trace is not None and self.limit is not None:
             raise refusal("is given beside a trace", "a limit or a trace", at=("limit",), value=self.limit)
+        if self.repeat is not None and not any(isinstance(each, Path) for each in (self.trace, self.carbon, self.price)):
+            raise refusal("is given without a trace", "a trace of watts, carbon or price besides", at=("repeat",), value=self.repeat)
         return self

@@ -90,9 +90,8 @@ class DeviceStates:
         self._set(device, "idle", spec.idle_W if lit and not asleep else 0.0)
         self._set(device, "sleep", (spec.sleep_W or 0.0) if lit and asleep else 0.0)
         self._set(device, "board", spec.board_W if lit else 0.0)
-        for attachment in self.machine.cluster.attachments:
-            if attachment.device == device:
-                self._set(f"{device}.{attachment.name}", "idle", attachment.storage.idle_W if lit else 0.0)
+        for attachment in self.machine.cluster.own_storages(device):
+            self._set(f"{device}.{attachment.name}", "idle", attachment.storage.idle_W if lit else 0.0)
 
     def _set(self, owner: str, part: str, watts: float) -> None:
         before = self._drawn.get((owner, part), 0.0)

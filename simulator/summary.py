@@ -184,7 +184,7 @@ def _of_sources(run: Recorded) -> Iterator[Metric]:
         lost = (events["name"] == name) & (events["event"] == "power_lost")
         yield Metric("domain", name, "min_charge", _min(table["charge"][rows]), "")
         yield Metric("domain", name, "power_losses", float(lost.sum()), "")
-        for column in ("sun_J", "curtailed_J", "grid_J", "lost_J"):
+        for column in ("load_J", "sun_J", "curtailed_J", "grid_J", "unmet_J", "lost_J"):
             yield Metric("domain", name, f"run_{column}", fsum(table[column][rows]), "J")
         yield Metric("domain", name, "run_carbon_g", fsum(table["carbon_g"][rows]), "")
         yield Metric("domain", name, "run_cost", fsum(table["cost"][rows]), "")

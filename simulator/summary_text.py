@@ -54,10 +54,12 @@ def grids(found: Sequence[Metric], run: Recorded) -> list[Grid]:
         by.setdefault((metric.scope, metric.name), {})[metric.metric] = metric
     services = [name for scope, name in by if scope == "service"]
     served = {"all": by[("total", "")]} | {name: by[("service", name)] for name in services if len(services) > 1}
-    kinds = {kind: {name: each for (scope, name), each in by.items() if scope == kind} for kind in ("domain", "resource", "replica")}
+    scopes = ("domain", "device", "resource", "replica")
+    kinds = {kind: {name: each for (scope, name), each in by.items() if scope == kind} for kind in scopes}
     made = (_requests(served), _latencies(served), _throughput(served), _power(kinds["domain"]), _energy(by[("total", "")]))
+    fed = (_sources(kinds["domain"]), _heat(kinds["device"]))
     rest = (_utilisation(kinds["resource"]), _memory(run), _replicas(kinds["replica"], run), *_failures(by))
-    return [grid for grid in (*made, *rest) if grid.rows]
+    return [grid for grid in (*made, *fed, *rest) if grid.rows]
 
 
 def aligned(grid: Grid) -> str:
@@ -133,6 +135,24 @@ def _energy(total: Mapping[str, Metric]) -> Grid:
     whole = sum(metric.value for _, metric in found)
     rows = [[part, readable(each.value, "J"), readable(each.value / whole if whole else float("nan"), "%")] for part, each in found]
     return Grid("Energy over the whole run", ["part", "energy", "share"], rows)
+
+
+def _sources(domains: Mapping[str, Mapping[str, Metric]]) -> Grid:
+    names = ("load", "sun", "curtailed", "grid", "lost", "unmet")
+    rows = [
+        [name, *_cells(each, [f"run_{column}_J" for column in names]), *_cells(each, ["min_charge"], "%"), *_cells(each, ["power_losses"])]
+        for name, each in domains.items()
+        if "power_losses" in each
+    ]
+    head = ["domain", "load", "of the sun", "curtailed", "of the grid", "lost in the battery", "unmet", "least charge", "losses of power"]
+    return Grid("Sources over the whole run", head, rows)
+
+
+def _heat(devices: Mapping[str, Mapping[str, Metric]]) -> Grid:
+    rows = [
+        [name, f"{each['max_die_C'].value:.1f} °C", *_cells(each, ["throttles"])] for name, each in devices.items() if "max_die_C" in each
+    ]
+    return Grid("Heat over the whole run", ["device", "hottest die", "times throttled"], rows)
 
 
 def _utilisation(resources: Mapping[str, Mapping[str, Metric]]) -> Grid:

@@ -5,9 +5,9 @@ from math import inf
 
 import pytest
 
-from edgewright.hwmodels import Cluster, Work
+from edgewright.hwmodels import Attachment, Cluster, Work
 from edgewright.hwmodels.battery import BatterySpec
-from edgewright.hwmodels.ideal import ideal_device
+from edgewright.hwmodels.ideal import ideal_device, ideal_storage
 from edgewright.hwmodels.series import Series
 from edgewright.simulator.availability import Cause
 from edgewright.simulator.machine import Machine
@@ -123,6 +123,15 @@ def test_a_port_above_its_class_is_cut_off():
     assert (site.machine.up("a"), site.machine.up("b")) == (True, False)
 
 
+def test_storages_are_no_watts_for_modules():
+    """40 W less 3 W idle, 4 W reading and 5 W writing at a time."""
+    disk = replace(ideal_storage(1.0), idle_W=3.0, active_W=4.0, write_W=5.0)
+    machine = Machine(Cluster({"a": BOARD}, attachments=(Attachment("sd", "a", disk),)))
+    assert Domain(machine, "site", ["a"], budget=40.0).overhead_W() == pytest.approx(12.0)
+    half = Machine(Cluster({"a": BOARD}, attachments=(Attachment("sd", "a", replace(disk, duplex="half")),)))
+    assert Domain(half, "site", ["a"], budget=40.0).overhead_W() == pytest.approx(8.0)
+
+
 # -- supplies --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +211,40 @@ def test_the_battery_before_the_grid_and_the_grid_before_the_battery():
         assert (found.sums.grid, found.stored) == pytest.approx((bought, stored), abs=1e-6)
         assert found.sums.grams == pytest.approx(bought / 3.6e6 * 360.0)
         balanced(found)
+
+
+def test_a_battery_stops_at_its_cut_off_and_the_grid_takes_over():
+    """20 W from 100 J: 80 J down to 0.2, then the grid; as it never charges to `recover`, it gives nothing more."""
+    site = Site()
+    found = feed(site, battery=BatterySpec(100.0), grid=Series([0.0], [inf]), cutoff=0.2, recover=0.5)
+    assert site.run(found, until=10.5) == []
+    assert (found.sums.grid, found.stored, found.drained) == (pytest.approx(120.0), pytest.approx(20.0), True)
+    balanced(found)
+
+
+def test_a_battery_at_its_cut_off_does_not_darken_what_the_sun_feeds():
+    site = Site()
+    found = feed(site, battery=BatterySpec(1000.0), charge=0.05, sun=Series([0.0], [22.0]), cutoff=0.1, recover=0.2)
+    assert site.run(found, until=60.5) == []
+    assert (found.stored, found.sums.unmet) == (pytest.approx(50.0 + 60 * 2.0), 0.0)
+    balanced(found)
+
+
+def test_sun_and_grid_charge_a_backup_together():
+    """30 W of sun for 20 W, and 5 W of grid: 15 W charge the battery."""
+    site = Site()
+    found = feed(site, battery=BatterySpec(1000.0), charge=0.5, sun=Series([0.0], [30.0]), grid=Series([0.0], [5.0]), backup=True)
+    site.run(found, until=10.5)
+    assert (found.stored, found.sums.grid, found.sums.curtailed) == pytest.approx((650.0, 50.0, 0.0))
+    balanced(found)
+
+
+def test_what_a_battery_loses_passes_no_breaker():
+    """20 W on a rating of 21 W. The battery loses as much again, accounted once in 10 s: for a second 200 W, if the breaker saw it."""
+    site = Site()
+    found = feed(site, battery=BatterySpec(1e4, discharge_efficiency=0.5), period=10.0)
+    assert site.run(found, breaker(site, rated=21.0, curve=[[1.1, 0.1]]), until=40.5) == []
+    assert site.domain.joules() == pytest.approx(40.5 * 20.0 + 40 * 20.0)
 
 
 def test_a_grid_that_fails_takes_the_site_with_it():

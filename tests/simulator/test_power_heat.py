@@ -1,8 +1,11 @@
 """Devices that become hot: temperatures by the energy drawn, throttling with hysteresis, leakage, and switching off."""
 
+from dataclasses import replace
 from math import exp
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgewright.hwmodels import Cluster, Work
 from edgewright.hwmodels.ideal import ideal_device
@@ -15,14 +18,16 @@ from edgewright.simulator.recorder import Recorder
 BOARD = ideal_device(1.0, idle_W=2.0, joules_per_flop=8.0)
 """2 W idle, 10 W when it computes at full clock."""
 
+AIR = Series([0.0], [20.0])
+
 
 class Bench:
     """A board of 5 K/W and 20 J/K (a time constant of 100 s) in air of 20 degrees, which computes from 0 s on."""
 
-    def __init__(self, trip=1000.0, critical=None, **governor):
-        self.machine, self.recorder = Machine(Cluster({"a": BOARD})), Recorder((0.0, 1e9))
+    def __init__(self, trip=1000.0, critical=None, board=BOARD, air=AIR, **governor):
+        self.machine, self.recorder = Machine(Cluster({"a": board})), Recorder((0.0, 1e9))
         thermal = Thermal((5.0,), (20.0,), trip, critical)
-        self.heat = Heat(self.machine, "a", thermal, Governor(Series([0.0], [20.0]), **governor), self.recorder)
+        self.heat = Heat(self.machine, "a", thermal, Governor(air, **governor), self.recorder)
         self.machine.env.process(self.heat.run())
         self.done = 0
         self._again(None)
@@ -61,11 +66,34 @@ def test_it_is_throttled_and_stays_about_its_trip_point():
     assert 0.5 < bench.clock <= 1.0
 
 
-def test_throttled_work_is_less_than_unthrottled():
-    free, hot = Bench(), Bench(trip=45.0)
-    free.run(1000.0)
-    hot.run(1000.0)
-    assert hot.done < 0.8 * free.done
+@settings(deadline=None, max_examples=30)
+@given(st.floats(25.0, 75.0), st.floats(0.0, 10.0), st.floats(0.01, 1.0), st.floats(0.05, 1.0), st.floats(0.5, 20.0), st.floats(0.0, 0.1))
+def test_throttled_work_is_never_more_than_unthrottled(trip, hysteresis, step, floor, period, leakage):
+    free, hot = Bench(), Bench(trip=trip, hysteresis=hysteresis, step=step, floor=floor, period=period, leakage=leakage)
+    free.run(500.0)
+    hot.run(500.0)
+    assert hot.done <= free.done
+    assert hot.heat.limit >= min(floor, 1.0)
+    if hot.heat.throttles == 0:
+        assert hot.done == free.done
+
+
+def test_all_steps_down_are_undone_by_as_many_up():
+    """Steps of 0.15 do not add up in binary: who steps up as often as down, in the cold from 500 s on, is at 1 all the same, once."""
+    bench = Bench(trip=35.0, hysteresis=0.5, step=0.15, air=Series([0.0, 500.0], [20.0, -40.0], repeat=1000.0))
+    events = [event for _, event in bench.run(3000.0)]
+    assert bench.heat.throttles > 1
+    assert events == ["throttled", "unthrottled"] * (len(events) // 2) + ["throttled"] * (len(events) % 2)
+
+
+def test_asleep_it_leaks_no_more_than_its_sleep_says():
+    board = replace(BOARD, sleep_W=0.5)
+    bench = Bench(board=board, leakage=0.05)
+    bench.run(500.5)
+    bench.machine.sleep("a", "us")
+    before = bench.machine.joules()["a", "leakage"]
+    bench.run(510.0)
+    assert bench.machine.joules()["a", "leakage"] == before > 0.0
 
 
 def test_leakage_adds_to_what_makes_it_hot():

@@ -91,6 +91,17 @@ BAD = {
     "unknown heat": ("cluster.devices.x", {"device": "rtx4090", "heat": {}}, "cluster.devices.x.heat.resistances", "rtx4090", "a figure"),
     "a late trip point": ("cluster.devices.pi.heat", {"trip": 90, "critical": 85}, "cluster.devices.pi.heat.critical", "85", "90"),
     "leakage without end": ("cluster.devices.pi.heat", {"leakage": 0.2}, "cluster.devices.pi.heat.leakage", "0.2", "less than 0.111"),
+    "a limit below the trip point": ("cluster.devices.pi.heat", {"critical": 20}, "cluster.devices.pi.heat.critical", "20", "above"),
+    "masses below zero": ("cluster.devices.pi.heat", {"resistances": [-1.0]}, "cluster.devices.pi.heat.resistances.0", "-1.0", "than 0"),
+    "masses of two kinds": ("cluster.devices.pi.heat", {"capacities": [1]}, "cluster.devices.pi.heat", "resistances", "one or two"),
+    "infinite heat": ("cluster.devices.pi.heat", {"trip": float("inf")}, "cluster.devices.pi.heat.trip", "inf", "finite"),
+    "air that comes again": ("cluster.devices.pi.heat", {"repeat": 5}, "cluster.devices.pi.heat.repeat", "without a file", "a file"),
+    "a sky that comes again": ("power.site.solar.repeat", 5, "power.site.solar.repeat", "without a trace", "a trace"),
+    "a grid that comes again": ("power.site.grid", {"limit": 5, "repeat": 7}, "power.site.grid.repeat", "without a trace", "a trace"),
+    "a rail that feeds": ("power.desk.parent", "gpu_rail", "power.desk.parent", "'gpu_rail'", "site"),
+    "a rail with a supply": ("power.gpu_rail.supply_efficiency", 0.5, "power.gpu_rail.supply_efficiency", "for a rail", "a budget"),
+    "no sources to restore": ("power.desk.restore", "3 s", "power.desk.restore", "without sources", "`battery`"),
+    "ports of nothing": ("power.site.ports", {"port_class": 3}, "power.site.ports", "no devices", "`devices`"),
     "a budget that is missing": ("power.gpu_rail.budget", None, "power.gpu_rail.budget", "is missing", "watts"),
 }
 
@@ -102,6 +113,20 @@ def test_bad_power_is_refused(key, value, named, problem, accepted):
     assert refused.value.key == named
     assert problem in str(refused.value)
     assert accepted in refused.value.accepted
+
+
+@pytest.mark.parametrize(("rows", "problem"), [("5,1", "begin at 0"), ("0,nan", "not finite"), ("0,-5", "below 0")])
+def test_bad_traces_are_refused(tmp_path, rows, problem):
+    """Of watts, and, as far as that is no temperature, of the air."""
+    trace = tmp_path / "trace.csv"
+    trace.write_text(f"seconds,value\n{rows}\n")
+    with pytest.raises(ScenarioError, match=problem) as refused:
+        check(Scenario.of(changed("power.site.solar", {"trace": str(trace)})))
+    assert refused.value.key == "power.site"
+    if rows != "0,-5":
+        with pytest.raises(ScenarioError, match=problem) as refused:
+            check(Scenario.of(changed("cluster.devices.pi.heat", {"air": str(trace)})))
+        assert refused.value.key == "cluster.devices.pi.heat.air"
 
 
 def frames(tables):
@@ -175,3 +200,6 @@ def test_the_shipped_scenario_lives_on_the_sun():
     assert sources.sun_J.sum() + sources.unmet_J.sum() == pytest.approx(taken.sum(), rel=1e-9)
     assert result.energy[result.energy.part == "sleep"].joules.sum() > 0.0
     assert set(result.thermal.device) == {"eye", "pi0", "pi1"}
+    text = result.summary_text()
+    assert "Sources over the whole run" in text
+    assert "Heat over the whole run" in text
