@@ -116,6 +116,16 @@ class Result:
         return self.frame("memory")
 
     @property
+    def faults(self) -> pd.DataFrame:
+        """What failed, slowed down, slept or was without power, from when to when."""
+        return self.frame("faults")
+
+    @property
+    def availability(self) -> pd.DataFrame:
+        """How long devices, links, storages, replicas and services were up."""
+        return self.frame("availability")
+
+    @property
     def kv(self) -> pd.DataFrame:
         """KV blocks held over time, at every change."""
         return self.frame("kv")

@@ -181,19 +181,20 @@ def require_accounts(simulation):
     assert energy == pytest.approx(tables["power"]["joules"].sum(), rel=1e-9)
     for name, traffic in simulation.machine.traffic.items():
         assert traffic.sent == pytest.approx(traffic.received + traffic.cancelled, rel=1e-9), name
-    assert ((result.frame("availability").up >= 0) & (result.frame("availability").up <= 1 + 1e-12)).all()
+    assert ((result.availability.up >= 0) & (result.availability.up <= 1 + 1e-12)).all()
     return result
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_chaos_keeps_every_law(seed):
-    result = require_accounts(run(chaos(seed)))
-    faults = result.frame("faults")
-    assert len(faults) > 150
+    """Ten of the twenty minutes; all of them, for a hundred seeds, with `pytest -m slow`."""
+    result = require_accounts(run(chaos(seed, LENGTH / 2)))
+    faults = result.faults
+    assert len(faults) > 80
     assert set(faults.kind) >= {each["kind"] for each in FAULTS.values()}
     jobs = result.jobs
     assert (jobs.status == "completed").sum() > 0.5 * len(jobs)
-    assert jobs.retries.sum() + jobs.resumes.sum() > 20
+    assert jobs.retries.sum() + jobs.resumes.sum() > 10
     assert (jobs.status == "failed").sum() > 0
 
 

@@ -62,10 +62,16 @@ def test_slices_of_a_track_never_overlap(made_up):
     tracks = defaultdict(list)
     for event in of_phase(trace_events(made_up()), "X"):
         tracks[event["pid"], event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
-    assert len(tracks) == 5  # two for the overlapping steps of each chat replica, one for the GPU's operations
+    assert len(tracks) == 7  # two for the overlapping steps of each chat replica, one for the GPU's operations, two for what failed
     for slices in tracks.values():
         assert slices == sorted(slices)
         assert all(end <= start for (_, end), (start, _) in pairwise(slices))
+
+
+def test_faults_are_slices_that_end_with_the_run_if_nothing_else_ends_them(made_up):
+    """A crash from 100 s to 130 s, and a link that is down from 390 s to the end at 400 s."""
+    found = [event for event in trace_events(made_up()) if event.get("cat") == "fault"]
+    assert [(event["name"], event["ts"], event["dur"]) for event in found] == [("crash", 100e6, 30e6), ("link_down", 390e6, 10e6)]
 
 
 def test_times_are_whole_nanoseconds(made_up):
@@ -80,7 +86,7 @@ def test_processes_and_threads_are_named_and_numbers_are_unique(made_up):
     processes = {event["pid"]: event["args"]["name"] for event in of_phase(events, "M") if event["name"] == "process_name"}
     threads = {(event["pid"], event["tid"]): event["args"]["name"] for event in of_phase(events, "M") if event["name"] == "thread_name"}
     assert set(processes.values()) == {
-        "requests: chat", "requests: camera", "replica: chat.0", "replica: chat.1", "resources", "power",
+        "requests: chat", "requests: camera", "replica: chat.0", "replica: chat.1", "resources", "power", "faults",
     }  # fmt: skip
     assert {(event["pid"], event["tid"]) for event in events if event["ph"] != "M"} == set(threads)
 

@@ -39,7 +39,7 @@ def test_summary_is_a_frame_of_figures(made_up):
     summary = made_up().summary()
     assert list(summary.columns) == ["scope", "name", "metric", "value", "unit"]
     assert not summary.duplicated(["scope", "name", "metric"]).any()
-    assert set(summary["scope"]) == {"total", "service", "domain", "device", "resource", "pool", "allocation", "replica"}
+    assert set(summary["scope"]) == {"total", "service", "domain", "device", "resource", "pool", "allocation", "replica", "link"}
 
 
 def test_rows_of_several_runs_make_a_frame(made_up):
