@@ -235,15 +235,10 @@ class Cluster:
         Where one joining goes more than twice as far as the one before, what is joined until the largest such jump is a group each;
         without any jump all are one group.
         """
-        apart = sorted((self._distance(a, b), a, b) for a, b in combinations(devices, 2))
-        joins: list[tuple[float, str, str]] = []
-        for distance, a, b in apart:
-            groups = _joined(devices, [(x, y) for _, x, y in joins])
-            if not any(a in group and b in group for group in groups):
-                joins.append((distance, a, b))
-        jumps = [(after[0] / before[0], place) for place, (before, after) in enumerate(pairwise(joins), 1) if after[0] > 2.0 * before[0]]
-        keep = max(jumps)[1] if jumps else len(joins)
-        return _joined(devices, [(a, b) for _, a, b in joins[:keep]])
+        members = tuple(devices)
+        if members not in self._near:
+            self._near[members] = _clustered(members, sorted((self._distance(a, b), a, b) for a, b in combinations(members, 2)))
+        return self._near[members]
 
     def load(
         self,
@@ -303,6 +298,10 @@ class Cluster:
 
     @cached_property
     def _paths(self) -> dict[tuple[str, str], Bundle]:
+        return {}
+
+    @cached_property
+    def _near(self) -> dict[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         return {}
 
     @cached_property
@@ -434,14 +433,28 @@ def _frozen(items: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(item if isinstance(item, (int, float, str)) else tuple(item) for item in items)
 
 
-def _joined(devices: Sequence[str], joins: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], ...]:
-    """The groups that these joins make of the devices, in the devices' order."""
+def _clustered(devices: Sequence[str], apart: Iterable[tuple[float, str, str]]) -> tuple[tuple[str, ...], ...]:
+    """The groups of `nearby`, from the distances of all pairs, the least first."""
     groups = {device: [device] for device in devices}
-    for a, b in joins:
-        if groups[a] is not groups[b]:
-            groups[a] += groups[b]
-            groups.update(dict.fromkeys(groups[b], groups[a]))
-    return tuple(dict.fromkeys(tuple(device for device in devices if device in groups[each]) for each in devices))
+    joins: list[tuple[float, str, str]] = []
+    for distance, a, b in apart:
+        if _merged(groups, a, b):
+            joins.append((distance, a, b))
+    jumps = [(after[0] / before[0], place) for place, (before, after) in enumerate(pairwise(joins), 1) if after[0] > 2.0 * before[0]]
+    groups = {device: [device] for device in devices}
+    for _, a, b in joins[: max(jumps)[1]] if jumps else joins:
+        _merged(groups, a, b)
+    return tuple(dict.fromkeys(tuple(device for device in devices if groups[device] is groups[each]) for each in devices))
+
+
+def _merged(groups: dict[str, list[str]], a: str, b: str) -> bool:
+    """Join the groups of two devices, the smaller to the larger; False if they are in one already."""
+    if groups[a] is groups[b]:
+        return False
+    large, small = sorted((groups[a], groups[b]), key=len, reverse=True)
+    large += small
+    groups.update(dict.fromkeys(small, large))
+    return True
 
 
 def _check_unique(what: str, names: Sequence[str]) -> None:

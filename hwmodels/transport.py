@@ -4,7 +4,7 @@ A connection that reacts to loss keeps W packets in flight, and sends W of them 
 
     reno     W = sqrt(3 / (2 b p)), b = 2 packets per acknowledgement   Mathis et al., CCR 27(3), 1997
     cubic    W = 1.054 (R / p)^0.75, and no less than reno              RFC 9438, section 5.1, with C = 0.4 and beta = 0.7
-    bbr      not bound by losses below 20 %                             Cardwell et al., ACM Queue 14(5), 2016
+    bbr      not bound by losses below 20 % of a route, then as cubic   Cardwell et al., ACM Queue 14(5), 2016
     none     not bound by losses                                        no congestion control
 
 and, for the two that wait for it, a retransmission timeout now and then: Padhye et al. (SIGCOMM 1998, equation 30) add
@@ -14,7 +14,8 @@ A window of w bytes bounds a connection to w / R (RFC 7323). Several connections
     100 ms, 1460 bytes a packet: 1 % loss 118 kB/s (both); 0.01 % reno 1.26 MB/s, cubic 2.73 MB/s; a window of 64 KiB 655 kB/s
 
 What is lost is sent again, so links carry 1 / (1 - p) of it. The last packet of a message has nothing behind it that would report its
-loss: it waits for T0, doubled each time, which is T0 p / (1 - 2 p) on average. Of m messages sent together the unluckiest counts.
+loss: it waits for T0, doubled each time up to Linux's 120 s, which is T0 p / (1 - 2 p) on average for small p. Of m messages sent together
+the unluckiest counts.
 
 How wrong: these are means over long flows; a single one scatters about them by tens of per cent. Losses are taken as independent, and
 bursts (which radio has) cost less; above 10 % loss the rates are guesses. Linux's tail-loss probe (RFC 8985) often saves the timeout, so
@@ -36,6 +37,7 @@ HEADERS = 40.0
 _ACKNOWLEDGED = 2.0
 _LEAST_VARIANCE = 0.2
 _BBR_LIMIT = 0.2
+_LONGEST_TIMEOUT = 120.0
 
 
 def check_transport(link: Link) -> None:
@@ -75,10 +77,10 @@ def path_bound(links: Sequence[Link], rtt: float) -> float:
 def flow_bound(congestion: str, loss: float, rtt: float, payload: float, window: float = inf) -> float:
     """Bytes per second of one connection whose packets carry `payload` bytes; inf if neither loss nor window binds it."""
     windowed = window / rtt if rtt > 0.0 else inf
-    if loss <= 0.0 or congestion in ("bbr", "none"):
+    if loss <= 0.0 or congestion == "none" or (congestion == "bbr" and loss < _BBR_LIMIT):
         return windowed
     in_flight = sqrt(3.0 / (2.0 * _ACKNOWLEDGED * loss))
-    if congestion == "cubic":
+    if congestion != "reno":
         in_flight = max(in_flight, 1.054 * (rtt / loss) ** 0.75)
     stalls = min(1.0, 3.0 * sqrt(3.0 * _ACKNOWLEDGED * loss / 8.0)) * loss * (1.0 + 32.0 * loss**2)
     return min(windowed, payload / (rtt / in_flight + retransmission_timeout(rtt) * stalls))
@@ -87,11 +89,11 @@ def flow_bound(congestion: str, loss: float, rtt: float, payload: float, window:
 def expected_stall(losses: Sequence[float], timeout: float) -> float:
     """Mean seconds that the last packets of messages sent together, lost with these probabilities, hold up the last of them.
 
-    The k-th timeout in a row, 2^(k-1) long, is waited for if any message lost its last packet k times.
+    The k-th timeout in a row, 2^(k-1) long and 120 s at most, is waited for if any message lost its last packet k times.
     """
     stall, doubled, chances = 0.0, timeout, list(losses)
     while (missing := -expm1(sum(log1p(-chance) for chance in chances)) * doubled) > 1e-12 * stall:
         stall += missing
-        doubled *= 2.0
+        doubled = min(2.0 * doubled, max(timeout, _LONGEST_TIMEOUT))
         chances = [chance * loss for chance, loss in zip(chances, losses, strict=True)]
     return stall

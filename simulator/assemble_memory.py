@@ -1,6 +1,7 @@
 """How much KV memory each replica gets, and how that number comes about.
 
     room = min(pool - reserve, memory_fraction x pool) - weights and workspaces of every replica on the device - KV set by hand
+           - what replicas on cards swap to it
 
 On each device the room is divided evenly among the replicas that did not set theirs. What the first of a replica's devices can hold is
 what the replica can hold: sequences are on all of its devices at once.
@@ -26,7 +27,9 @@ __all__ = [
     "kv_capacities",
     "kv_memory",
     "resident_bytes",
+    "set_aside",
     "state_bytes",
+    "swap_on_hosts",
     "weight_bytes",
 ]
 
@@ -86,18 +89,45 @@ def state_bytes(setup: Setup) -> dict[str, float]:
     return {device: sum(part.state_bytes for part in parts) for device, parts in setup.placement.parts.items()}
 
 
+def swap_on_hosts(setup: Setup) -> dict[str, float]:
+    """Bytes of swap space that a replica has in the memory of other devices: the hosts of its cards."""
+    engine, hosts = setup.engine, setup.spec.cluster.hosts
+    found: dict[str, float] = {}
+    for device, each in kv_bytes_per_token(setup).items():
+        if engine.preemption == "swap" and engine.swap_to == "host" and each > 0.0 and device in hosts:
+            found[hosts[device]] = found.get(hosts[device], 0.0) + engine.swap_space
+    return found
+
+
+def set_aside(setups: Sequence[Setup], capacities: Mapping[str, Capacity]) -> dict[str, float]:
+    """Bytes of every device's first pool that replicas have to themselves, whatever plans take: weights (or page cache), activations,
+    workspaces, all of their KV memory or states, and what cards swap to it. Of replicas that scaling has stopped, too."""
+    found: dict[str, float] = {}
+    for setup in setups:
+        capacity = capacities[setup.scope]
+        tokens, sequences = (capacity.blocks or 0) * setup.engine.block_size, capacity.sequences or 0
+        per_token, state = kv_bytes_per_token(setup), state_bytes(setup)
+        for device, nbytes in resident_bytes(setup).items():
+            cached = tokens * per_token.get(device, 0.0) + sequences * state.get(device, 0.0)
+            found[device] = found.get(device, 0.0) + nbytes + setup.engine.workspace + cached
+        for host, nbytes in swap_on_hosts(setup).items():
+            found[host] = found.get(host, 0.0) + nbytes
+    return found
+
+
 def kv_memory(setups: Sequence[Setup], devices: Mapping[str, Device]) -> dict[str, dict[str, float]]:
     """Bytes of KV memory by replica's scope and device; raises `Shortage` where weights leave nothing."""
     shares: dict[str, dict[str, float]] = {setup.scope: {} for setup in setups}
     for name, device in devices.items():
         here = [setup for setup in setups if name in setup.placement.parts]
+        swapped = sum(swap_on_hosts(setup).get(name, 0.0) for setup in setups)
         sharing = [setup for setup in here if setup.tables[1].kv_capacity is None and _caches(setup, name)]
         for setup in here:
             own = setup.tables[1].kv_capacity
-            room = _room(setup, here, name, device)
+            room = _room(setup, here, name, device) - swapped
             share = room / max(1, len(sharing)) if own is None else own
             if room < 0 or (own is not None and own > room + own):
-                raise Shortage(setup, _too_small(here, name, device))
+                raise Shortage(setup, _too_small(here, name, device, swapped))
             shares[setup.scope][name] = share if own is not None or setup in sharing else 0.0
     return shares
 
@@ -179,11 +209,12 @@ def _derivation(setup: Setup, name: str, device: Device, memory: float, per_toke
     )
 
 
-def _too_small(here: Sequence[Setup], name: str, device: Device) -> str:
+def _too_small(here: Sequence[Setup], name: str, device: Device, swapped: float) -> str:
     usable = min(_usable(setup, device) for setup in here)
     parts = ", ".join(f"{setup.scope} {_size(resident_bytes(setup)[name])}" for setup in here)
     extra = sum(setup.engine.workspace + (setup.tables[1].kv_capacity or 0.0) for setup in here)
     also = f", {_size(extra)} for workspaces and KV memory set by hand" if extra else ""
+    also += f", {_size(swapped)} for what cards swap to it" if swapped else ""
     return f"{name} has {_size(usable)} of memory to give, and must hold weights of {parts}{also}"
 
 

@@ -104,6 +104,7 @@ def _require_storage(scenario: Scenario, setups: Sequence[Setup]) -> None:
 
 
 def _require_swap(scenario: Scenario, setups: Sequence[Setup]) -> None:
+    taken: dict[str, float] = {}
     for setup in setups:
         engine, cluster = setup.engine, setup.spec.cluster
         if engine.preemption != "swap":
@@ -115,9 +116,15 @@ def _require_swap(scenario: Scenario, setups: Sequence[Setup]) -> None:
                 key = ("services", setup.service, "engine", "swap_to")
                 raise scenario.error(key, f"is no place to swap to: {error}", "`host` for cards, or a storage", engine.swap_to) from None
             room = tier.storage.capacity if isinstance(tier, Attachment) else _host_memory(cluster, device)
-            if room is not None and engine.swap_space > room:
-                key = ("services", setup.service, "engine", "swap_space")
-                raise scenario.error(key, f"B exceed the {room:g} B there on {device}", f"at most {room:g} B", engine.swap_space)
+            place = f"{tier.device}.{tier.name}" if isinstance(tier, Attachment) else cluster.hosts.get(device, device)
+            taken[place] = taken.get(place, 0.0) + engine.swap_space
+            key = ("services", setup.service, "engine", "swap_space")
+            if room is not None and taken[place] > room:
+                found = f"B, {taken[place]:g} B with all that swap to {place}, exceed the {room:g} B there"
+                raise scenario.error(key, found, f"at most {room:g} B in all", engine.swap_space)
+            block = engine.block_size * kv_bytes_per_token(setup)[device]
+            if engine.swap_space < block:
+                raise scenario.error(key, f"B hold no block of {block:g} B on {device}", f"at least {block:g} B", engine.swap_space)
 
 
 def _host_memory(cluster: Cluster, device: str) -> float | None:

@@ -103,25 +103,37 @@ class MemoryPool:
     """A bounded amount (bytes or slots) taken and given back; requests wait first come, first served.
 
     Attributes:
-        capacity: what there is; `level`: what is taken; `peak`: the most that was taken.
+        capacity: what there is; `aside`: what of it is somebody's for good; `level`: what is taken; `peak`: the most that was taken.
         owners: what is taken by whom, by name; `peaks`: the most that each had at once. Who gives back what another took leaves its name.
     """
 
-    __slots__ = ("capacity", "level", "name", "owners", "peak", "peaks", "waiting")
+    __slots__ = ("aside", "capacity", "level", "name", "owners", "peak", "peaks", "waiting")
 
     def __init__(self, name: str, capacity: float) -> None:
         self.name = name
         self.capacity = capacity
+        self.aside = 0.0
         self.level = 0.0
         self.peak = 0.0
         self.owners: dict[str, float] = {}
         self.peaks: dict[str, float] = {}
         self.waiting: deque[tuple[float, Callable[[], None], str]] = deque()
 
+    @property
+    def _room(self) -> float:
+        return (self.capacity - self.aside) * (1.0 + 1e-12)
+
+    def set_aside(self, amount: float) -> None:
+        """Keep `amount` back for good; raises `PoolOverflow` if there is not so much."""
+        if self.aside + amount > self.capacity * (1.0 + 1e-9):
+            raise PoolOverflow(f"pool {self.name}: {amount:g} to be set aside besides {self.aside:g}, capacity is {self.capacity:g}")
+        self.aside += amount
+
     def take(self, amount: float, granted: Callable[[], None], owner: str = "") -> None:
         """Take `amount` for `owner` when there is room, then call `granted` (now, if there is room and nobody waits)."""
-        if amount > self.capacity:
-            raise PoolOverflow(f"pool {self.name}: {amount:g} asked, capacity is {self.capacity:g}")
+        if amount > self._room:
+            others = f", of which {self.aside:g} are set aside" if self.aside else ""
+            raise PoolOverflow(f"pool {self.name}: {amount:g} asked, capacity is {self.capacity:g}{others}")
         self.waiting.append((amount, granted, owner))
         self._grant()
 
@@ -139,7 +151,7 @@ class MemoryPool:
         self._grant()
 
     def _grant(self) -> None:
-        while self.waiting and self.level + self.waiting[0][0] <= self.capacity * (1.0 + 1e-12):
+        while self.waiting and self.level + self.waiting[0][0] <= self._room:
             amount, granted, owner = self.waiting.popleft()
             self.level += amount
             self.peak = max(self.peak, self.level)

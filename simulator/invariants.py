@@ -78,7 +78,8 @@ def _pools(simulation: Simulation) -> None:
     """No pool above its capacity, and no resource or engine, now or on the whole."""
     own = (replica.scope.pools for replica in simulation.replicas.values())
     for pool in (pool for pools in (simulation.machine.pools, *own) for pool in pools.values()):
-        _require(pool.level <= pool.capacity * (1 + 1e-9), f"pool {pool.name} holds {pool.level:g} of {pool.capacity:g}", simulation)
+        held = pool.level + pool.aside
+        _require(held <= pool.capacity * (1 + 1e-9), f"pool {pool.name} holds {held:g} of {pool.capacity:g}", simulation)
     for replica in simulation.replicas.values():
         if replica.kv is not None:
             kv, swap = replica.kv, replica.swap

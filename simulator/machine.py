@@ -88,7 +88,7 @@ class Machine:
             name: EngineQueue(name, engine, self.ledger.account(name, "static")) for name, (_, engine) in cluster.engines.items()
         }
         self.pools: dict[str, MemoryPool] = {
-            f"{name}.{pool.name}": MemoryPool(f"{name}.{pool.name}", pool.capacity)
+            f"{name}.{pool.name}": MemoryPool(f"{name}.{pool.name}", pool.capacity - pool.reserved)
             for name, device in cluster.devices.items()
             for pool in device.pools.values()
         }

@@ -139,7 +139,7 @@ class StartupTable(Table):
 
 
 class TrafficTable(Table):
-    """How the flows of a service stand among others on links, storages and buses: those of its replicas' plans and its jobs' inputs."""
+    """How the flows of a service stand among others on links, storages and buses: its replicas' plans and swaps, its jobs' inputs."""
 
     weight: float = Field(
         default=1.0, gt=0, allow_inf_nan=False, description="share of a link, in proportion; twice the weight, twice the bytes"

@@ -12,7 +12,7 @@ import simpy
 from edgewright.hwmodels import Cluster
 from edgewright.simulator.assemble import Setup
 from edgewright.simulator.assemble_faults import domain_devices, fault_targets
-from edgewright.simulator.assemble_memory import Capacity
+from edgewright.simulator.assemble_memory import Capacity, set_aside
 from edgewright.simulator.check import check
 from edgewright.simulator.faults import FaultSource
 from edgewright.simulator.harvest import harvest
@@ -82,6 +82,8 @@ class Simulation:
         for resource, profile in checked.rates.items():
             self.machine.follow(resource, profile)
         self.replicas = {setup.scope: self._replica(setup, checked.capacities[setup.scope]) for setup in checked.setups}
+        for device, nbytes in set_aside(checked.setups, checked.capacities).items():
+            self.machine.pools[f"{device}.{checked.cluster.devices[device].main_pool.name}"].set_aside(nbytes)
         self.services = {name: self._service(name) for name in scenario.services}
         self.power = build_power(self.scenario, self.machine, self.recorder, self.stream)
         self.domains, self.controllers = self.power.domains, self.power.controllers

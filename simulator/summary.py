@@ -244,6 +244,7 @@ def _of_replicas(run: Recorded) -> Iterator[Metric]:
         yield Metric("replica", name, "kv_evictions", float(row["evictions"]), "")
         yield Metric("replica", name, "expert_hit_rate", _ratio(float(row["expert_hits"]), routed), "")
         yield Metric("replica", name, "cache_hit_rate", _ratio(float(row["hit_tokens"]), float(row["prompt_tokens"])), "")
+        yield Metric("replica", name, "swapped_B", float(row["swapped_out_bytes"] + row["swapped_in_bytes"]), "B")
 
 
 def _of_failures(run: Recorded) -> Iterator[Metric]:

@@ -180,17 +180,17 @@ def _memory(run: Recorded) -> Grid:
 def _replicas(replicas: Mapping[str, Mapping[str, Metric]], run: Recorded) -> Grid:
     """Each replica's KV capacity with its derivation, and what happened to its caches."""
     derivation = dict(zip(run.tables["replicas"]["replica"], run.tables["replicas"]["derivation"], strict=True))
-    counts = ["preemptions", "kv_evictions"]
-    shares = ["peak_kv_occupancy", "expert_hit_rate"]
+    counts = ["preemptions", "swapped_B", "kv_evictions"]
+    shares = ["peak_kv_occupancy", "cache_hit_rate", "expert_hit_rate"]
     rows = [
         [name, *_cells(each, ["kv_capacity_tokens"]), *_cells(each, shares, "%"), *_cells(each, counts), derivation[name]]
         for name, each in replicas.items()
     ]
     return Grid(
         "Replicas",
-        ["replica", "KV tokens", "peak KV", "expert hits", "preempted", "evicted", "KV capacity derived from"],
+        ["replica", "KV tokens", "peak KV", "prompt hits", "expert hits", "preempted", "swapped", "evicted", "KV capacity derived from"],
         rows,
-        words=(0, 6),
+        words=(0, 8),
     )
 
 

@@ -38,6 +38,7 @@ class SwapSpace:
     def __init__(self, machine: Machine, setup: Setup) -> None:
         self.machine = machine
         self.tier = setup.engine.swap_to
+        self._traffic = setup.tables[0].traffic
         per_token = {device: each for device, each in kv_bytes_per_token(setup).items() if each > 0.0}
         self.block_bytes = {device: each * setup.engine.block_size for device, each in per_token.items()}
         self.capacity = min(int(setup.engine.swap_space // each) for each in self.block_bytes.values())
@@ -72,7 +73,7 @@ class SwapSpace:
                 arrived.succeed()
 
         for device, each in self.block_bytes.items():
-            demand = self._demand(device, blocks * each, inward)
+            demand = self._demand(device, blocks * each, inward).among(self._traffic.weight, self._traffic.priority)
             self.machine.run(lambda demand=demand: demand, one_less)  # type: ignore[misc]
         total = blocks * sum(self.block_bytes.values())
         self.in_bytes += total * inward

@@ -28,6 +28,14 @@ def pair(link: Link, **changes: float) -> Cluster:
     return Cluster({"a": node(**changes), "b": node(**changes)}, connections=(Connection("l", ("a", "b"), link),))
 
 
+def test_a_route_that_loses_more_than_half_is_slow_and_not_stuck() -> None:
+    """Two links of 40 % lose 64 %: the last packet waits for seconds, not for ever; bbr is not unbound above its 20 %."""
+    lossy = replace(LAN, loss=0.4)
+    two = Cluster({"a": node(), "b": node()}, ("s",), (Connection("l", ("a", "s"), lossy), Connection("m", ("s", "b"), lossy)))
+    assert 1.0 < float(two.transfer("a", "b", 1e6).latency) < 60.0
+    assert flow_bound("bbr", 0.36, 0.1, 1460.0) == flow_bound("cubic", 0.36, 0.1, 1460.0) < 1e5 < flow_bound("bbr", 0.19, 0.1, 1460.0)
+
+
 def test_resources_and_capacities() -> None:
     cluster = Cluster(
         {"a": node(), "b": node(), "c": node()},

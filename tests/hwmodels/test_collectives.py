@@ -133,6 +133,13 @@ def test_groups_are_derived_from_what_is_near() -> None:
     assert star(2).nearby(("d1",)) == (("d1",),)
 
 
+def test_groups_of_many_devices_are_derived_once():
+    cluster = star(48)
+    names = tuple(cluster.devices)
+    assert cluster.nearby(names) == (names,)
+    assert cluster.nearby(list(names)) is cluster.nearby(names)
+
+
 def test_an_uneven_alltoall_takes_what_its_busiest_port_does() -> None:
     """Rank 2 gets half of everyone's buffer: its port takes 2 * n/2 from the two others, in one phase or spread over two."""
     cluster, t = star(3), SIZE / RATE

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edgewright.hwmodels import Attachment, Cluster, Efficiency, Engine, Storage, Work, catalog
 from edgewright.hwmodels.ideal import ideal_device
+from edgewright.hwmodels.specs import provenance_of
 from edgewright.hwmodels.storage_access import PAGE, rate_at
 from edgewright.policies.plan import Compute, Load, Store, par, seq
 from edgewright.simulator.plan_run import run_plan
@@ -26,6 +27,14 @@ def on(storage, **figures):
 
 def ends(cluster, plan):
     return [span.end for span in run_plan(plan, cluster).operations]
+
+
+def test_figures_of_the_catalogue_that_no_data_sheet_was_read_for_say_so():
+    for name in catalog.storages():
+        storage = catalog.storage(name)
+        stated = [figure for figure in ("random_write", "write_latency") if getattr(storage, figure) is not None]
+        for figure in [*stated, "latency", "active_W"]:
+            assert provenance_of(storage, figure).kind == "assumed", (name, figure)
 
 
 def test_littles_law_bounds_small_requests():

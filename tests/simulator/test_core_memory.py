@@ -3,7 +3,8 @@
 import pytest
 
 from edgewright.simulator import Scenario, Simulation
-from edgewright.simulator.engines import MemoryPool
+from edgewright.simulator.assemble_memory import kv_bytes_per_token, weight_bytes
+from edgewright.simulator.engines import MemoryPool, PoolOverflow
 from edgewright.simulator.errors import ScenarioError
 
 
@@ -12,7 +13,7 @@ def held(run):
     return run.frame("memory").set_index(["pool", "allocation"]).peak_bytes
 
 
-def serving(devices, replicas, links=(), engine="ideal", **service):
+def serving(devices, replicas, links=(), engine="ideal", others=(), **service):
     lengths = {"lengths": "joint", "prompt": {"shape": "fixed", "value": 64}, "output": {"shape": "fixed", "value": 200}}
     chat = {"model": "smollm-135m", "format": "q8_0", "replicas": replicas, "engine": engine, **service}
     talk = {"service": "chat", "arrivals": {"process": "poisson", "rate": 1}, "lengths": lengths}
@@ -21,7 +22,7 @@ def serving(devices, replicas, links=(), engine="ideal", **service):
         "seed": 1,
         "run": {"window": "20 s", "drain": "120 s"},
         "cluster": {"devices": devices, "links": list(links)},
-        "services": {"chat": chat},
+        "services": {"chat": chat} | dict(others),
         "workloads": {"talk": talk},
     }
     simulation = Simulation(Scenario.of(tables))
@@ -61,6 +62,37 @@ def test_what_a_card_swaps_is_in_its_hosts_memory():
     alone = serving({"card": {"device": "rtx4090"}}, CARD, (), SWAP).result()
     assert held(alone)["card.host", "chat.a swapped KV"] > 0
     assert "card.host" in alone.summary_text()
+
+
+def test_what_replicas_hold_is_not_there_for_plans():
+    """A Pi has 8 GiB; weights and 50 MB of KV memory of its replica are set aside, and a plan may take what is left, to the byte."""
+    simulation = serving({"pi": {"device": "rpi5_8gb"}}, [{"name": "a", "devices": ["pi"], "kv_capacity": "50 MB"}])
+    replica, pool = simulation.replicas["chat.a"], simulation.machine.pools["pi.ram"]
+    ram = simulation.machine.cluster.devices["pi"].main_pool
+    cached = replica.kv.capacity * kv_bytes_per_token(replica.setup)["pi"]
+    assert pool.capacity == ram.capacity - ram.reserved
+    assert pool.aside == pytest.approx(weight_bytes(replica.setup)["pi"] + cached)
+    assert 49e6 < cached <= 50e6
+    granted = []
+    pool.take(pool.capacity - pool.aside, lambda: granted.append(True))
+    assert granted
+    with pytest.raises(PoolOverflow, match=r"pi\.ram: 8e\+09 asked, capacity is .*, of which .* are set aside"):
+        pool.take(8e9, lambda: None)
+
+
+def test_a_host_has_less_for_its_own_replica_by_what_its_card_swaps_there():
+    devices = {"pc": {"device": "rpi5_8gb"}, "card": {"device": "rtx4090", "host": "pc"}}
+    links = [{"name": "pcie", "link": "pcie_gen3_x1", "between": ["pc", "card"]}]
+    own = {"own": {"model": "smollm-135m", "format": "q8_0", "replicas": [{"name": "b", "devices": ["pc"]}]}}
+    rooms = [serving(devices, CARD, links, each, own).replicas["own.b"].capacity.bytes["pc"] for each in ("ideal", SWAP)]
+    assert rooms[0] - rooms[1] == pytest.approx(2e9)
+
+
+def test_two_cards_may_not_swap_more_than_their_host_has():
+    devices = {"pc": {"device": "rpi5_8gb"}, "card": {"device": "rtx4090", "count": 2, "host": "pc"}}
+    links = [{"name": "pcie", "link": "pcie_gen3_x1", "between": ["pc", "card"]}]
+    with pytest.raises(ScenarioError, match=r"swap_space: 5000000000\.0 B, 1e\+10 B with all that swap to pc"):
+        serving(devices, [{"name": "a", "each": "card"}], links, SWAP | {"swap_space": "5 GB"})
 
 
 def test_more_swap_space_than_the_host_has_is_refused():

@@ -54,6 +54,23 @@ def test_the_step_waits_for_the_bytes_to_be_out(crowded):
     assert pauses.nlargest(2).tolist() == pytest.approx([14 * block / 1e6, 14 * block / 2e6], rel=1e-6)
 
 
+def test_swaps_stand_among_other_flows_as_their_service_does(boards, ask):
+    """A write of somebody else's takes the disk while the job is swapped out; of a higher class, the job is out as if it were alone."""
+    pauses = []
+    for priority in (0, 1):
+        service = {"model": "smollm-135m", "format": "q8_0", "traffic": {"priority": priority}, "engine": SWAP | {"block_size": 16}}
+        only = {"name": "only", "devices": ["pi0"], "kv_capacity": "10.4 MB"}
+        simulation = boards(1, device=DISK, services={"chat": service | {"replicas": [only]}})
+        for number in range(2):
+            ask(simulation, number, 64, 280)
+        machine = simulation.machine
+        machine.run(lambda machine=machine: machine.cluster.store("pi0", 1e9, "disk"), lambda _: None)
+        simulation.run_until(60.0)
+        steps = simulation.result().steps
+        pauses.append((steps.start_s.shift(-1) - steps.end_s).max())
+    assert pauses[0] == pytest.approx(2 * pauses[1], rel=1e-6)
+
+
 def test_without_room_in_the_swap_space_a_job_is_computed_again(crowded):
     simulation, _, second = crowded(SWAP | {"swap_space": "1 MB"})
     simulation.run_until(60.0)
@@ -99,6 +116,7 @@ def test_a_card_swaps_to_the_memory_of_its_host(boards, ask):
     [
         ({"preemption": "swap"}, "swap_to: 'host' is no place to swap to: device 'pi0' has no memory of a host"),
         ({"preemption": "swap", "swap_to": "tape"}, "swap_to: is no place to swap to: device 'pi0' has no storage 'tape'"),
+        (SWAP | {"swap_space": "1 kB"}, "swap_space: 1000.0 B hold no block of 368640 B on pi0"),
     ],
 )
 def test_a_place_that_is_not_there_is_refused(boards, engine, message):

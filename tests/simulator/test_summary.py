@@ -228,6 +228,9 @@ def test_the_text_has_every_section(made_up):
     assert [title for title in titles if f"\n{title}" not in text] == []
     assert "chat thinned to 0.31 of its arrivals" in text
     assert "0.90 × 59.6 GiB − weights 4.6 GiB" in text
+    (row,) = [line.split() for line in text.splitlines() if line.startswith("  chat.0 ") and "weights" in line]
+    assert row[4:6] == ["25", "%"]
+    assert row[row.index("GiB") - 2 : row.index("GiB") + 2] == ["3", "2.794", "GiB", "12"]
     assert "Note: operations are those of the first 0.4 s" in text
 
 
