@@ -2,7 +2,7 @@
 
 A message of n bytes takes `latency + n * seconds_per_byte` alone (Hockney, Parallel Computing 20(3), 1994); the slowest resource of
 its route binds, or what its transport makes of loss and windows (`hwmodels.transport`). Messages up to the smallest MTU on the way are
-no flows: they wait their turn for one packet at most, so their bytes become latency and stay in the accounts.
+no flows: they wait their turn for one packet at most, so their bytes become latency (at nominal rates) and stay in the accounts.
 
     12 000 bytes over 1 Gbit/s (117 MB/s of payload, 120 us): 120 us + 103 us; 1 000 bytes: 120 us + 9 us, and the link is not used
 

@@ -16,7 +16,7 @@ from edgewright.simulator.clocks import ClockLimits
 from edgewright.simulator.components import Sharing
 from edgewright.simulator.energy import Ledger
 from edgewright.simulator.engines import EngineQueue, MemoryPool
-from edgewright.simulator.following import Following
+from edgewright.simulator.following import PROFILE, Following
 from edgewright.simulator.impairments import Impairments
 from edgewright.simulator.operation import Operation
 from edgewright.simulator.sharing import Activity, Resource
@@ -250,6 +250,20 @@ class Machine:
         found.following.refresh()
         if found.used:
             found.following.watch()
+
+    def silent(self, demand: Demand, again: Callable[[], None]) -> bool:
+        """Whether a link that messages of the demand cross without being flows stands still by its profile; `again` is called at its next
+        change, if there is one."""
+        for name in demand.traffic:
+            following = self.resources[name].following
+            if following is None or name in demand.usage:
+                continue
+            following.refresh()
+            if following.resource.factors.get(PROFILE, 1.0) == 0.0:
+                if following.until < float("inf"):
+                    self.at(following.until, again)
+                return True
+        return False
 
     def refresh(self, resources: Iterable[str]) -> None:
         """Bring the capacities of these up to now where they follow a profile."""

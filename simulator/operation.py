@@ -67,7 +67,7 @@ class Operation:
 
     def go_on(self) -> None:
         """The latency is over: move, or wait until what is in the way is gone."""
-        if self.ended or self.machine.impair.holds(self):
+        if self.ended or self.machine.impair.holds(self) or self.machine.silent(self.demand, self.go_on):
             return
         self.activity = self.machine.activity(self.demand, self._finish, self.left, self.first)
         if self.activity is None:

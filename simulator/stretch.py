@@ -88,6 +88,8 @@ class Stretch:
         impair = self.machine.impair
         if not np.all(np.isfinite(self.line.last)) or not impair.dead.keys().isdisjoint(self.links):
             return False
+        if any(self.machine.resources[name].following is not None for name in self.links - self.resources):
+            return False
         if any(f"{storage}.read" in self.resources for storage in impair.erring):
             return False
         ends_with_token = np.all(np.asarray(self.line.last) <= np.asarray(self.line.token) * (1.0 + 1e-12))

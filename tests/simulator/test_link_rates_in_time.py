@@ -8,6 +8,7 @@ from edgewright.simulator.check import check
 from edgewright.simulator.errors import ScenarioError
 from edgewright.simulator.scenario import Scenario
 from edgewright.simulator.simulation import Simulation
+from edgewright.workloads.link_rates_file import RateTrace
 
 TABLES = {
     "name": "rates",
@@ -106,3 +107,16 @@ def test_nonsense_is_refused_before_the_clock_starts(link, figures, key, match):
     with pytest.raises(ScenarioError, match=match) as refused:
         check(scenario(link, **figures))
     assert refused.value.key == f"cluster.links.{link}.{key}"
+
+
+def test_messages_too_small_to_be_flows_wait_for_a_link_that_stands_still(boards, ask):
+    """From 1 s to 5 s the users' link has no rate: a question of 64 bytes sent at 2 s arrives at 5 s, and one sent at 6 s at once."""
+    simulation = boards(1)
+    simulation.machine.follow("lan>", RateTrace((0.0, 1.0, 5.0), (1.0, 0.0, 0.5)))
+    simulation.run_until(2.0)
+    early = ask(simulation, 0, 8, 2, entry="user", ingress_bytes=64.0)
+    simulation.run_until(6.0)
+    late = ask(simulation, 1, 8, 2, entry="user", ingress_bytes=64.0)
+    simulation.run_until(60.0)
+    assert early.queued == pytest.approx(5.0, abs=1e-3)
+    assert late.queued == pytest.approx(6.0, abs=1e-3)
