@@ -1,7 +1,8 @@
 """How fast the kernels are on this machine, beside their peers: `python -m edgewright.experiments.kernel_speed`.
 
 Every figure comes out of the harness, on one core unless the table says two threads; peers (`kernel_peers.py`) are timed by it too, in the
-same run. `--update` puts the tables into `kernels/README.md` in place of those of the last machine. Takes some three minutes.
+same run. `--update` puts the tables into `kernels/README.md` in place of those of the last machine. Takes some four minutes; with titles
+of tables as arguments only these are measured anew. Storage is that of the working directory.
 
 How wrong: each row is one shape. A `*` marks figures that the harness does not trust (a wide interval, a neighbour, a canary that drifted).
 """
@@ -11,12 +12,14 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 from edgewright.experiments.kernel_peers import c_triad, ggml_gemv, numpy_matmul, onnx_runtime
+from edgewright.experiments.operator_speed import operator_rows, storage_rows
 from edgewright.hwmodels.kernel_work import kernel_work
 from edgewright.kernels import Effort, Kernel, Sample, UnknownKernel, kernel, measure, native_status
 
@@ -139,24 +142,42 @@ def _product_row(chosen: Kernel, form: str, shape: tuple[int, ...], dtype: str) 
     return Row(cells, (f"{sample.seconds * 1e6:.1f}", _rate(weights, sample), _rate(operations, sample, 0)))
 
 
+def _operators() -> Iterator[Row]:
+    """Attention, convolution, sparse products and what else is no dense product."""
+    for *cells, micro, moved, operations in operator_rows(EFFORT):
+        print(*cells, file=sys.stderr)
+        yield Row(tuple(cells), (micro, moved, operations))
+
+
+def _storage() -> Iterator[Row]:
+    """Requests to the storage of the working directory."""
+    for *cells, rate, requests, latency in storage_rows(Path.cwd()):
+        print(*cells, file=sys.stderr)
+        yield Row(tuple(cells), (rate, requests, latency))
+
+
 TABLES: tuple[tuple[str, tuple[str, ...], Callable[[], Iterator[Row]]], ...] = (
     ("Streams", ("working set", "kernel", "form", "GB/s", "of the best C triad"), _streams),
     ("One thread and two", ("probe", "unit", "one", "two together"), _two_threads),
     ("Scattered access, ns each", ("working set", "chase", "gather", "stride of a line"), _latency),
     ("One row of activations", ("kernel", "format", "form", "m x n", "us", "GB/s of weights", "Gop/s"), _gemv),
     ("Several rows", ("kernel", "format", "form", "m x n x k", "us", "GB/s of weights", "Gop/s"), _gemm),
+    ("Attention, convolution and the rest", ("kernel", "format", "shape", "us", "GB/s", "Gop/s"), _operators),
+    ("Storage", ("requests", "block", "in flight", "way", "MB/s", "requests/s", "us each"), _storage),
 )
 
 
-def tables() -> str:
-    """All tables, measured now, as Markdown."""
-    status = native_status()
-    lines = [f"Measured {date.today().isoformat()} on {_machine()}, {status.reason}. `*`: not trusted by the harness.", ""]
-    for title, head, rows in TABLES:
-        lines += [f"### {title}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-        lines += [f"| {' | '.join((*row.cells, *row.figures))} |" for row in rows()]
-        lines.append("")
-    return "\n".join(lines)
+def tables(kept: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The tables as Markdown: as they stand in `kept` (by title), else measured now."""
+    parts = [kept.get(title) or _table(title, head, rows) for title, head, rows in TABLES]
+    return "\n".join(parts)
+
+
+def _table(title: str, head: tuple[str, ...], rows: Callable[[], Iterator[Row]]) -> str:
+    lines = [f"### {title}", "", f"Measured {date.today().isoformat()} on {_machine()}, {native_status().reason}. `*`: not trusted.", ""]
+    lines += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {' | '.join((*row.cells, *row.figures))} |" for row in rows()]
+    return "\n".join([*lines, ""])
 
 
 def _machine() -> str:
@@ -171,17 +192,23 @@ def _machine() -> str:
 
 
 def main() -> int:
-    """Print the tables, or put them into the README with `--update`. Returns the exit status."""
+    """Print the tables, or put them into the README with `--update`; titles as arguments: measure these. Returns the exit status."""
     if os.environ.get("OPENBLAS_NUM_THREADS") != "1":  # read when NumPy is loaded
         module = ["-m", "edgewright.experiments.kernel_speed"]
         os.execve(sys.executable, [sys.executable, *module, *sys.argv[1:]], {**os.environ, "OPENBLAS_NUM_THREADS": "1"})
-    made = tables()
-    if "--update" not in sys.argv[1:]:
-        print(made)
-        return 0
+    named = [each for each in sys.argv[1:] if each != "--update"]
+    unknown = [each for each in named if each not in [title for title, *_ in TABLES]]
+    if unknown:
+        print(f"no table {unknown[0]!r}: accepted are {', '.join(title for title, *_ in TABLES)}", file=sys.stderr)
+        return 2
     before, _, rest = README.read_text().partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    README.write_text(f"{before}{MARKS[0]}\n\n{made}\n{MARKS[1]}{after}")
+    held, _, after = rest.partition(MARKS[1])
+    sections = {section.partition("\n")[0]: f"### {section.rstrip()}\n" for section in held.split("### ")[1:]}
+    made = tables({title: text for title, text in sections.items() if named and title not in named})
+    if "--update" in sys.argv[1:]:
+        README.write_text(f"{before}{MARKS[0]}\n\n{made}\n{MARKS[1]}{after}")
+    else:
+        print(made)
     return 0
 
 

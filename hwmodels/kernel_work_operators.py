@@ -92,6 +92,41 @@ def _lookup(shape: tuple[int, ...], dtype: str) -> Work:
     return Work((rows_read(dtype, numbers=float(rows * width), weight_bits=32.0, activation_bytes=4.0),))
 
 
+def _scored(noisy: bool) -> Callable[[tuple[int, ...], str], Work]:
+    """Products of a new token's queries with all keys, and their softmax, added to one array of scores: and noise, read besides."""
+
+    def work(shape: tuple[int, ...], dtype: str) -> Work:
+        context, kv_heads, group, width = shape
+        heads = kv_heads * group
+        moved = 4.0 * heads * ((3 if noisy else 2) * context + width)
+        return Work.of("attention_decode", dtype, 2.0 * heads * width * context, activations=moved, kv=4.0 * kv_heads * width * context)
+
+    return work
+
+
+def _kv_select(shape: tuple[int, ...], dtype: str) -> Work:
+    rows, context, one_in = shape
+    return Work((elementwise(dtype, numbers=rows * (context + 2.0 * max(1, context // one_in)), activation_bytes=4.0),))
+
+
+def _kv_gather(shape: tuple[int, ...], dtype: str) -> Work:
+    context, heads, width, one_in = shape
+    kept = float(max(1, context // one_in) * heads)
+    return Work.of("copy", dtype, 0.0, activations=8.0 * kept, kv=2 * 4.0 * kept * width)
+
+
+def _kv_cluster(shape: tuple[int, ...], dtype: str) -> Work:
+    context, clusters, width = shape
+    return Work.of("gemm", dtype, 2.0 * context * clusters * width, activations=2 * 4.0 * clusters * width, kv=4.0 * context * width)
+
+
+def _requantised(shape: tuple[int, ...], dtype: str) -> Work:
+    """A pass over a cache in fp32 and in the few bits of `dtype`, whose groups of 32 have 32 bits of step and least number."""
+    tokens, heads, width = shape
+    numbers, bits = float(tokens * heads * width), int(dtype.removeprefix("int"))
+    return Work.of("elementwise", "fp32", 1.25 * numbers, kv=numbers * (32 + bits + 1) / 8)
+
+
 OPERATOR_WORKS: Mapping[str, Callable[[tuple[int, ...], str], Work]] = MappingProxyType(
     {
         "attention": _attention,
@@ -109,6 +144,15 @@ OPERATOR_WORKS: Mapping[str, Callable[[tuple[int, ...], str], Work]] = MappingPr
         "softmax": _rows(2),
         "swiglu": _rows(3),
         "lookup": _lookup,
+        "shiftmax": _rows(2, dtype="int8"),
+        "shiftgelu": _rows(2, dtype="int8"),
+        "i_layer_norm": _rows(2, 1, dtype="int8"),
+        "kv_accumulate": _scored(noisy=False),
+        "kv_gumbel": _scored(noisy=True),
+        "kv_select": _kv_select,
+        "kv_gather": _kv_gather,
+        "kv_cluster": _kv_cluster,
+        **{f"kv_{does}_{what}": _requantised for does in ("quantise", "widen") for what in ("keys", "values")},
     }
 )
 """The work of a call, by the kernel's name: of its shape and number format."""

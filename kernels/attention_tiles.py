@@ -10,14 +10,16 @@ import numpy as np
 from edgewright.kernels.functions import exponential, widened_bf16, widened_fp16
 from edgewright.kernels.jit import compiled
 from edgewright.kernels.spec import Array
+from edgewright.kernels.tiles import COLUMNS, multiply_rows
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-__all__ = ["CACHE_DTYPES", "attention_reference", "cache_of", "format_code", "soften", "widen", "widened_cache"]
+__all__ = ["CACHE_DTYPES", "attention_reference", "cache_of", "format_code", "scores_of_keys", "soften", "widen", "widened_cache"]
 
 CACHE_DTYPES = ("fp32", "fp16", "bf16")
 """Formats in which keys and values are stored; the arithmetic is fp32. 16-bit numbers are held as their bits (uint16)."""
+_FEW = 3
 
 
 def cache_of(shape: tuple[int, ...], dtype: str, generator: Generator) -> Array:
@@ -92,3 +94,33 @@ def soften(scores: Array, count: int, largest: Array, totals: Array, shrink: Arr
         for r in range(width):
             scores[j, r] = exponential(scores[j, r] - largest[r])
             totals[r] += scores[j, r]
+
+
+@compiled
+def scores_of_keys(scores: Array, queries: Array, first: int, group: int, keys: Array, count: int, turned: Array, across: Array) -> None:
+    """Write to `scores` (group, at least count) the products of `count` keys (count, d) with queries `first` to `first + group` (heads, d).
+
+    Few queries are multiplied along a key; more of them side by side, 32 at a time, over `turned` (d, 32) and `across` (keys, 32).
+    """
+    width = keys.shape[1]
+    if group < _FEW:
+        for g in range(group):
+            for j in range(count):
+                total = np.float32(0)
+                for p in range(width):
+                    total += queries[first + g, p] * keys[j, p]
+                scores[g, j] = total
+        return
+    flat = across.reshape(across.size)
+    for left in range(0, group, COLUMNS):
+        lanes = min(COLUMNS, group - left)
+        for g in range(lanes):
+            for p in range(width):
+                turned[p, g] = queries[first + left + g, p]
+        multiply_rows(
+            flat, 0, COLUMNS, keys.reshape(keys.size), 0, width, 1,
+            turned.reshape(turned.size), 0, COLUMNS, count, width, lanes, True,
+        )  # fmt: skip
+        for g in range(lanes):
+            for j in range(count):
+                scores[left + g, j] = across[j, g]

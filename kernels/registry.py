@@ -56,6 +56,10 @@ def _load_all() -> None:
     import edgewright.kernels.experts
     import edgewright.kernels.gemm
     import edgewright.kernels.gemv
+    import edgewright.kernels.integer
+    import edgewright.kernels.kv_quantise
+    import edgewright.kernels.kv_scores
+    import edgewright.kernels.kv_tokens
     import edgewright.kernels.latency
     import edgewright.kernels.lut
     import edgewright.kernels.memory

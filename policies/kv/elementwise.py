@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgewright.hwmodels import Quantity
 
-__all__ = ["larger", "nearest", "smaller", "top"]
+__all__ = ["larger", "nearest", "smaller"]
 
 
 def smaller(a: Quantity, b: Quantity) -> Quantity:
@@ -31,8 +30,3 @@ def nearest(a: Quantity) -> Quantity:
     if isinstance(a, np.ndarray):
         return np.floor(a + 0.5)
     return math.floor(a + 0.5)
-
-
-def top(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Positions of the `count` highest scores; of equal scores the earlier position comes first."""
-    return np.argsort(-scores, kind="stable")[:count]

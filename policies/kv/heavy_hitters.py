@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from edgewright.hwmodels import Quantity
 from edgewright.hwmodels.units import Fraction
+from edgewright.kernels.selection import heavy_hitters
 from edgewright.policies.base import at_least, within
 from edgewright.policies.families import Footprint
-from edgewright.policies.kv.elementwise import larger, nearest, smaller, top
+from edgewright.policies.kv.elementwise import larger, nearest, smaller
 from edgewright.policies.registry import register
 
 __all__ = ["HeavyHitters"]
@@ -53,8 +54,4 @@ class HeavyHitters:
         """The most recent positions (at least one), and the highest scores before them; ties go to the earlier position."""
         kept = int(self.footprint(prompt, len(scores)).attended)
         recent = min(kept, max(int(nearest(self.recent * kept)), 1))
-        mask = np.zeros(len(scores), dtype=bool)
-        older = len(scores) - recent
-        mask[older:] = True
-        mask[top(scores[:older], kept - recent)] = True
-        return mask
+        return heavy_hitters(scores, kept, recent)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.hwmodels import Quantity
+from edgewright.kernels.selection import window
 from edgewright.policies.base import at_least, within
 from edgewright.policies.families import Footprint
 from edgewright.policies.kv.elementwise import smaller
@@ -45,5 +46,4 @@ class SlidingWindow:
 
     def select(self, scores: NDArray[np.float64], prompt: int) -> NDArray[np.bool_]:
         """The first `sinks` and the last `window` positions."""
-        positions = np.arange(len(scores))
-        return (positions < self.sinks) | (positions >= len(scores) - self.window)
+        return window(len(scores), self.sinks, self.window)

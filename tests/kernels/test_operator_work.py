@@ -32,6 +32,18 @@ PARTS = {
     "layer_norm": ((5, 7), {"weights": (2, 3), "activations": (0, 1)}),
     "softmax": ((5, 7), {"activations": (0, 1)}),
     "swiglu": ((5, 7), {"activations": (0, 1, 2)}),
+    "shiftmax": ((5, 7), {"activations": (0, 1)}),
+    "shiftgelu": ((5, 7), {"activations": (0, 1)}),
+    "i_layer_norm": ((5, 7), {"weights": (2,), "activations": (0, 1)}),
+    "kv_accumulate": ((20, 2, 3, 16), {"kv": (3,), "activations": (0, 1, 2)}),
+    "kv_gumbel": ((20, 2, 3, 16), {"kv": (3,), "activations": (0, 1, 2, 4)}),
+    "kv_select": ((3, 20, 4), {"activations": (0, 1)}),
+    "kv_gather": ((20, 3, 16, 1), {"activations": (2,), "kv": (0, 1)}),
+    "kv_cluster": ((20, 4, 16), {"kv": (1,), "activations": (0, 2)}),
+    "kv_quantise_keys": ((64, 3, 40), {"kv": (0, 1)}),
+    "kv_quantise_values": ((5, 3, 64), {"kv": (0, 1)}),
+    "kv_widen_keys": ((64, 3, 40), {"kv": (0, 1)}),
+    "kv_widen_values": ((5, 3, 64), {"kv": (0, 1)}),
 }
 FP32 = format_named("fp32")
 
