@@ -27,14 +27,14 @@ from edgewright.kernels.functions import exponential
 from edgewright.kernels.jit import compiled
 from edgewright.kernels.registry import register
 from edgewright.kernels.spec import Array, Kernel, Operands
-from edgewright.kernels.tiles import COLUMNS, multiply_rows
+from edgewright.kernels.tiles import COLUMNS, multiply
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
 __all__ = ["ATTENTION_DECODE", "PART", "attend_one"]
 
-PART = 128
+PART = 64
 """Tokens of a part."""
 
 
@@ -50,6 +50,12 @@ def _weigh(scores: Array, count: int, sums: Array, scale: float) -> None:
             scores[g, j] = exponential((scores[g, j] - most) * scale)
             total += scores[g, j]
         sums[g, 0], sums[g, 1] = most * scale, total
+
+
+@compiled
+def _sum_values(part: Array, part_at: int, weights: Array, values: Array, at: int, group: int, count: int, width: int) -> None:
+    """The values (count, d) from `at`, weighed, to a part (group, d) from `part_at`; all flat."""
+    multiply(part, part_at, width, weights, 0, PART, 1, values, at, width, group, count, width, True)
 
 
 @compiled
@@ -85,20 +91,23 @@ def attend_one(
     group = queries.shape[1] // kv_heads
     scale = np.float32(1) / np.sqrt(np.float32(width))
     flat_wide, flat_scores, flat_parts = wide.reshape(wide.size), scores.reshape(scores.size), parts.reshape(parts.size)
+    flat_keys, flat_values = keys.reshape(keys.size), values.reshape(values.size)
     for sequence in range(batch):
         for head in range(kv_heads):
             for part in range(parts.shape[0]):
-                count = min(PART, context - part * PART)
-                widen(wide, keys[sequence], head, part * PART, count, code[0])
-                scores_of_keys(scores, queries[sequence], head * group, group, wide, count, turned, across)
+                first = part * PART
+                count, at = min(PART, context - first), ((sequence * kv_heads + head) * context + first) * width
+                if code[0] == 0:  # fp32 is used where it lies
+                    scores_of_keys(scores, queries[sequence], head * group, group, flat_keys, at, count, turned, across)
+                else:
+                    widen(wide, keys[sequence], head, first, count, code[0])
+                    scores_of_keys(scores, queries[sequence], head * group, group, flat_wide, 0, count, turned, across)
                 _weigh(scores, count, sums[part], scale)
-                widen(wide, values[sequence], head, part * PART, count, code[0])
-                for left in range(0, width, COLUMNS):
-                    lanes = min(COLUMNS, width - left)
-                    multiply_rows(
-                        flat_parts, part * group * width + left, width, flat_scores, 0, PART, 1,
-                        flat_wide, left, width, group, count, lanes, True,
-                    )  # fmt: skip
+                if code[0] == 0:
+                    _sum_values(flat_parts, part * group * width, flat_scores, flat_values, at, group, count, width)
+                else:
+                    widen(wide, values[sequence], head, first, count, code[0])
+                    _sum_values(flat_parts, part * group * width, flat_scores, flat_wide, 0, group, count, width)
             _reduce(out[sequence], head * group, parts, sums)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from edgewright.kernels.functions import exponential, widened_bf16, widened_fp16
 from edgewright.kernels.jit import compiled
 from edgewright.kernels.spec import Array
-from edgewright.kernels.tiles import COLUMNS, multiply_rows
+from edgewright.kernels.tiles import COLUMNS, dot_rows, multiply_rows
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -19,7 +19,7 @@ __all__ = ["CACHE_DTYPES", "attention_reference", "cache_of", "format_code", "sc
 
 CACHE_DTYPES = ("fp32", "fp16", "bf16")
 """Formats in which keys and values are stored; the arithmetic is fp32. 16-bit numbers are held as their bits (uint16)."""
-_FEW = 3
+_FEW = 8
 
 
 def cache_of(shape: tuple[int, ...], dtype: str, generator: Generator) -> Array:
@@ -97,19 +97,19 @@ def soften(scores: Array, count: int, largest: Array, totals: Array, shrink: Arr
 
 
 @compiled
-def scores_of_keys(scores: Array, queries: Array, first: int, group: int, keys: Array, count: int, turned: Array, across: Array) -> None:
-    """Write to `scores` (group, at least count) the products of `count` keys (count, d) with queries `first` to `first + group` (heads, d).
+def scores_of_keys(
+    scores: Array, queries: Array, first: int, group: int, keys: Array, at: int, count: int, turned: Array, across: Array
+) -> None:  # fmt: skip
+    """Write to `scores` (group, at least count) the products of `count` keys with queries `first` to `first + group` (heads, d).
 
-    Few queries are multiplied along a key; more of them side by side, 32 at a time, over `turned` (d, 32) and `across` (keys, 32).
+    Keys lie one after another from `at` in a flat fp32 array. Few queries are multiplied along a key; more of them side by side, 32 at a
+    time, over `turned` (d, 32) and `across` (keys, 32).
     """
-    width = keys.shape[1]
-    if group < _FEW:
+    width = queries.shape[1]
+    flat_scores, flat_queries = scores.reshape(scores.size), queries.reshape(queries.size)
+    if group <= _FEW:
         for g in range(group):
-            for j in range(count):
-                total = np.float32(0)
-                for p in range(width):
-                    total += queries[first + g, p] * keys[j, p]
-                scores[g, j] = total
+            dot_rows(flat_scores, g * scores.shape[1], keys, at, width, flat_queries, (first + g) * width, count, width)
         return
     flat = across.reshape(across.size)
     for left in range(0, group, COLUMNS):
@@ -117,10 +117,7 @@ def scores_of_keys(scores: Array, queries: Array, first: int, group: int, keys: 
         for g in range(lanes):
             for p in range(width):
                 turned[p, g] = queries[first + left + g, p]
-        multiply_rows(
-            flat, 0, COLUMNS, keys.reshape(keys.size), 0, width, 1,
-            turned.reshape(turned.size), 0, COLUMNS, count, width, lanes, True,
-        )  # fmt: skip
+        multiply_rows(flat, 0, COLUMNS, keys, at, width, 1, turned.reshape(turned.size), 0, COLUMNS, count, width, lanes, True)
         for g in range(lanes):
             for j in range(count):
                 scores[left + g, j] = across[j, g]

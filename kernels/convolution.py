@@ -2,8 +2,8 @@
 
 Pictures are (height, width, channels), taps (groups, rows, columns, channels in, channels out). In that order the numbers that one row of
 taps meets lie side by side in the picture, so that a tile of 8 pixels and 32 channels out is a product as any other, and nothing is
-unfolded in memory. The taps of 32 channels out are packed once and meet all pixels before the next. A kernel of one tap and stride 1 is a
-GEMM over all pixels, and runs as one. Depthwise convolution has a single product per number, and runs along the channels.
+unfolded in memory. Taps are packed once, 32 channels out side by side, and meet all pixels before the next. A kernel of one tap and stride
+1 is a GEMM over all pixels, and runs as one. Depthwise convolution has a single product per number, and runs along the channels.
 
 How wrong: to rounding. The picture is copied once into its margin of zeros where there is one (engines that fuse layers do not).
 Winograd's and Fourier forms need fewer multiplications for some shapes and are not here.
@@ -45,15 +45,15 @@ def _surround(margin: Array, picture: Array, top: int, left: int) -> None:
 
 
 @compiled
-def _pack(packed: Array, taps: Array, first: int, depth: int, left: int, lanes: int) -> None:
-    """Copy rows `first` to `first + depth` of the taps (rows, channels out), 32 columns of them, side by side."""
+def _pack(packed: Array, taps: Array, first: int, depth: int) -> None:
+    """Copy rows `first` to `first + depth` of the taps (rows, channels out) to panels (panels, 256, 32) of 32 columns each."""
+    outputs = taps.shape[1]
     for p in range(depth):
-        if lanes == COLUMNS:
+        for panel in range(outputs // COLUMNS):
             for lane in range(COLUMNS):
-                packed[p, lane] = taps[first + p, left + lane]
-        else:
-            for lane in range(lanes):
-                packed[p, lane] = taps[first + p, left + lane]
+                packed[panel, p, lane] = taps[first + p, panel * COLUMNS + lane]
+        for lane in range(outputs % COLUMNS):
+            packed[outputs // COLUMNS, p, lane] = taps[first + p, outputs // COLUMNS * COLUMNS + lane]
 
 
 @compiled
@@ -61,7 +61,8 @@ def convolve(out: Array, picture: Array, taps: Array, stride: Array, margin: Arr
     """Convolve a picture (height, width, groups * inputs) with taps (groups, rows, columns, inputs, outputs) to `out`, all fp32.
 
     `out` is (ceil(height / stride), ceil(width / stride), groups * outputs). Zeros surround the picture: (rows - 1) // 2 above, and what is
-    needed below; columns alike. Room to work in: `margin` (padded height, padded width, channels) and `packed` (256, 32).
+    needed below; columns alike. Room to work in: `margin` (padded height, padded width, channels) and `packed`
+    (ceil(outputs / 32), 256, 32).
     """
     groups, tall, broad, inputs, outputs = taps.shape
     rows, columns, leaving = out.shape
@@ -78,14 +79,14 @@ def convolve(out: Array, picture: Array, taps: Array, stride: Array, margin: Arr
                 strip = taps[group, dy, dx : dx + joined].reshape(joined * inputs, outputs)
                 for first in range(0, joined * inputs, _DEPTH):
                     depth = min(_DEPTH, joined * inputs - first)
+                    _pack(packed, strip, first, depth)
                     for left in range(0, outputs, COLUMNS):
                         lanes = min(COLUMNS, outputs - left)
-                        _pack(packed, strip, first, depth, left, lanes)
                         for y in range(lines):
                             multiply_rows(
                                 flat_out, y * columns * leaving + group * outputs + left, leaving,
                                 flat, (y * step + dy) * line + dx * channels + group * inputs + first, step * channels, 1,
-                                flat_packed, 0, COLUMNS, pixels, depth, lanes, dy == 0 and dx == 0 and first == 0,
+                                flat_packed, left * _DEPTH, COLUMNS, pixels, depth, lanes, dy == 0 and dx == 0 and first == 0,
                             )  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def _operands(shape: tuple[int, ...], _: str, generator: Generator) -> Operands:
     height, width, groups, inputs, outputs, span, step = shape
     out, picture, stride, margin = _made((height, width, span, step), groups * inputs, groups * outputs, generator)
     taps = generator.standard_normal((groups, span, span, inputs, outputs)).astype(np.float32)
-    return out, picture, taps, stride, margin, np.zeros((_DEPTH, COLUMNS), np.float32)
+    return out, picture, taps, stride, margin, np.zeros((-(-outputs // COLUMNS), _DEPTH, COLUMNS), np.float32)
 
 
 def _depthwise_operands(shape: tuple[int, ...], _: str, generator: Generator) -> Operands:

@@ -50,11 +50,11 @@ def _rounded_bf16(raw: np.uint32) -> np.uint32:
 def quantise_keys(packed: Array, keys: Array, bits: Array, room: Array) -> None:
     """Keys (heads, tokens, d) fp32 to (heads, tokens / 32, 2 + 2 bits, d) uint16: a row of steps, one of least numbers, then of codes.
 
-    A half-word holds 16 / bits codes of consecutive tokens of a channel, the first in its lowest bits. `room` (3, d) uint32 is room to
-    work in.
+    Half-word w of a channel holds the codes of tokens w, w + 2 bits, w + 4 bits ..., the first in its lowest bits. `room` (3, d) uint32 is
+    room to work in.
     """
     heads, tokens, width = keys.shape
-    codes = 16 // bits[0]
+    codes, words = 16 // bits[0], 2 * bits[0]
     most = np.float32((1 << bits[0]) - 1)
     steps, lows, word = room[0].view(np.float32), room[1].view(np.float32), room[2]
     for head in range(heads):
@@ -74,12 +74,12 @@ def quantise_keys(packed: Array, keys: Array, bits: Array, room: Array) -> None:
                 step = widened_bf16(out[0, p])
                 steps[p] = np.float32(1) / step if step > 0 else np.float32(0)
                 lows[p] = widened_bf16(out[1, p])
-            for row in range(32 // codes):
+            for row in range(words):
                 word[:] = 0
                 for j in range(codes):
                     for p in range(width):
-                        scaled = (keys[head, first + row * codes + j, p] - lows[p]) * steps[p] + np.float32(0.5)
-                        word[p] |= np.uint32(min(max(scaled, np.float32(0)), most)) << np.uint32(j * bits[0])
+                        scaled = (keys[head, first + j * words + row, p] - lows[p]) * steps[p] + np.float32(0.5)
+                        word[p] |= np.uint32(np.int32(min(max(scaled, np.float32(0)), most))) << np.uint32(j * bits[0])
                 for p in range(width):
                     out[2 + row, p] = word[p]
 
@@ -88,26 +88,26 @@ def quantise_keys(packed: Array, keys: Array, bits: Array, room: Array) -> None:
 def widen_keys(keys: Array, packed: Array, bits: Array, room: Array) -> None:
     """What `quantise_keys` packed, as fp32 (heads, tokens, d); `room` (2, d) fp32 is room to work in."""
     heads, tokens, width = keys.shape
-    codes, mask = 16 // bits[0], np.uint32((1 << bits[0]) - 1)
+    words, mask = 2 * bits[0], np.uint32((1 << bits[0]) - 1)
     for head in range(heads):
         for group in range(tokens // 32):
             held = packed[head, group]
             for p in range(width):
                 room[0, p], room[1, p] = widened_bf16(held[0, p]), widened_bf16(held[1, p])
             for j in range(32):
-                row, shift = 2 + j // codes, np.uint32(j % codes * bits[0])
+                row, shift = 2 + j % words, np.uint32(j // words * bits[0])
                 for p in range(width):
-                    keys[head, group * 32 + j, p] = np.float32(np.uint32(held[row, p]) >> shift & mask) * room[0, p] + room[1, p]
+                    keys[head, group * 32 + j, p] = np.float32(np.int32(np.uint32(held[row, p]) >> shift & mask)) * room[0, p] + room[1, p]
 
 
 @compiled
 def quantise_values(packed: Array, values: Array, bits: Array, room: Array) -> None:
     """Values (heads, tokens, d) fp32 to (heads, tokens, d / 32, 2 + 2 bits) uint16: a step, a least number, then the codes of 32 channels.
 
-    `room` (2) uint32 is room to work in.
+    Half-words hold codes of channels as those of keys do of tokens. `room` (2) uint32 is room to work in.
     """
     heads, tokens, width = values.shape
-    codes = 16 // bits[0]
+    codes, words = 16 // bits[0], 2 * bits[0]
     most, reals = np.float32((1 << bits[0]) - 1), room.view(np.float32)
     for head in range(heads):
         for token in range(tokens):
@@ -121,27 +121,27 @@ def quantise_values(packed: Array, values: Array, bits: Array, room: Array) -> N
                 out[0], out[1] = _rounded_bf16(room[0]), _rounded_bf16(room[1])
                 step, low = widened_bf16(out[0]), widened_bf16(out[1])
                 inverse = np.float32(1) / step if step > 0 else np.float32(0)
-                for row in range(32 // codes):
-                    word = np.uint32(0)
-                    for j in range(codes):
-                        scaled = (values[head, token, first + row * codes + j] - low) * inverse + np.float32(0.5)
-                        word |= np.uint32(min(max(scaled, np.float32(0)), most)) << np.uint32(j * bits[0])
-                    out[2 + row] = word
+                out[2:] = 0
+                for j in range(codes):
+                    for row in range(words):
+                        scaled = (values[head, token, first + j * words + row] - low) * inverse + np.float32(0.5)
+                        out[2 + row] |= np.uint32(np.int32(min(max(scaled, np.float32(0)), most))) << np.uint32(j * bits[0])
 
 
 @compiled
 def widen_values(values: Array, packed: Array, bits: Array) -> None:
     """What `quantise_values` packed, as fp32 (heads, tokens, d)."""
     heads, tokens, width = values.shape
-    codes, mask = 16 // bits[0], np.uint32((1 << bits[0]) - 1)
+    codes, words, mask = 16 // bits[0], 2 * bits[0], np.uint32((1 << bits[0]) - 1)
     for head in range(heads):
         for token in range(tokens):
             for group in range(width // 32):
                 held = packed[head, token, group]
                 step, low = widened_bf16(held[0]), widened_bf16(held[1])
-                for j in range(32):
-                    code = np.uint32(held[2 + j // codes]) >> np.uint32(j % codes * bits[0]) & mask
-                    values[head, token, group * 32 + j] = np.float32(code) * step + low
+                for j in range(codes):
+                    for row in range(words):
+                        code = np.uint32(held[2 + row]) >> np.uint32(j * bits[0]) & mask
+                        values[head, token, group * 32 + j * words + row] = np.float32(np.int32(code)) * step + low
 
 
 def _rounded(numbers: Array) -> Array:
@@ -163,14 +163,14 @@ def _packed(groups: Array, bits: int) -> Array:
     least, wide = _rounded(low), _widened(step)
     inverse = np.divide(np.float32(1), wide, out=np.zeros_like(wide), where=wide > 0)
     scaled = (groups - _widened(least)[..., None]) * inverse[..., None] + np.float32(0.5)
-    codes = np.clip(scaled, 0, most).astype(np.uint16).reshape(*groups.shape[:-1], 2 * bits, 16 // bits)
-    words = (codes << np.arange(0, 16, bits, dtype=np.uint16)).sum(axis=-1, dtype=np.uint16)
+    codes = np.clip(scaled, 0, most).astype(np.uint16).reshape(*groups.shape[:-1], 16 // bits, 2 * bits)
+    words = (codes << np.arange(0, 16, bits, dtype=np.uint16)[:, None]).sum(axis=-2, dtype=np.uint16)
     return np.concatenate([step[..., None], least[..., None], words], axis=-1)
 
 
 def _unpacked(halves: Array, bits: int) -> Array:
     """Half-words (..., 2 + 2 bits) to groups (..., 32)."""
-    words = halves[..., 2:, None] >> np.arange(0, 16, bits, dtype=np.uint16) & np.uint16((1 << bits) - 1)
+    words = halves[..., None, 2:] >> np.arange(0, 16, bits, dtype=np.uint16)[:, None] & np.uint16((1 << bits) - 1)
     codes = words.reshape(*halves.shape[:-1], GROUP).astype(np.float32)
     made: Array = codes * _widened(halves[..., 0])[..., None] + _widened(halves[..., 1])[..., None]
     return made

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgewright.kernels.attention_tiles import scores_of_keys, widen
+from edgewright.kernels.attention_tiles import scores_of_keys
 from edgewright.kernels.functions import exponential
 from edgewright.kernels.jit import compiled
 from edgewright.kernels.registry import register
@@ -33,21 +33,20 @@ _PART = 128
 @compiled
 def accumulate(
     scores: Array, before: Array, queries: Array, keys: Array, noise: Array, heat: Array,
-    wide: Array, products: Array, turned: Array, across: Array,
+    products: Array, turned: Array, across: Array,
 ) -> None:  # fmt: skip
     """Write `before` plus the softmax of (products + noise) / heat: all (heads, context), queries (heads, d), keys (kv_heads, context, d).
 
-    `noise` of no columns counts as zero. Room to work in: `wide` (128, d), `products` (group, 128), `turned` (d, 32), `across` (128, 32).
+    `noise` of no columns counts as zero. Room to work in: `products` (group, 128), `turned` (d, 32), `across` (128, 32).
     """
     kv_heads, context, width = keys.shape
     group = queries.shape[0] // kv_heads
     noisy, cool = noise.shape[1] > 0, np.float32(1) / heat[0]
-    scale = np.float32(1) / np.sqrt(np.float32(width))
+    scale, flat = np.float32(1) / np.sqrt(np.float32(width)), keys.reshape(keys.size)
     for head in range(kv_heads):
         for first in range(0, context, _PART):
             count = min(_PART, context - first)
-            widen(wide, keys, head, first, count, 0)
-            scores_of_keys(products, queries, head * group, group, wide, count, turned, across)
+            scores_of_keys(products, queries, head * group, group, flat, (head * context + first) * width, count, turned, across)
             for g in range(group):
                 for j in range(count):
                     scores[head * group + g, first + j] = products[g, j] * scale
@@ -72,7 +71,7 @@ def _made(shape: tuple[int, ...], heat: float, noise: Array, generator: Generato
     before = generator.uniform(0, 1, (kv_heads * group, context)).astype(np.float32)
     queries = generator.standard_normal((kv_heads * group, width)).astype(np.float32)
     keys = generator.standard_normal((kv_heads, context, width)).astype(np.float32)
-    room = ((_PART, width), (group, _PART), (width, COLUMNS), (_PART, COLUMNS))
+    room = ((group, _PART), (width, COLUMNS), (_PART, COLUMNS))
     heats = np.array([heat], np.float32)
     return (before * 0, before, queries, keys, noise.astype(np.float32), heats, *(np.zeros(each, np.float32) for each in room))
 

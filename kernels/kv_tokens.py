@@ -31,10 +31,10 @@ _POINTS = 64
 
 
 @compiled
-def select_tokens(positions: Array, scores: Array, bits: Array, counts: Array) -> None:
+def select_tokens(positions: Array, scores: Array, bits: Array, counts: Array, places: Array) -> None:
     """Write to `positions` (rows, kept) int64 those of the highest of `scores` (rows, context), fp32 and not NaN, ascending.
 
-    Room to work in: `bits` (context) uint32 and `counts` (256) int64.
+    Room to work in: `bits` (context) uint32, `counts` (256) and `places` (context) int64.
     """
     rows, kept = positions.shape
     context = scores.shape[1]
@@ -45,25 +45,33 @@ def select_tokens(positions: Array, scores: Array, bits: Array, counts: Array) -
         for j in range(context):  # as unsigned integers they order as the numbers do, both zeros alike
             raw = bits[j] if bits[j] != np.uint32(0x80000000) else np.uint32(0)
             bits[j] = raw ^ (np.uint32(0xFFFFFFFF) if raw >> np.uint32(31) else np.uint32(0x80000000))
-        prefix, mask, wanted = np.uint32(0), np.uint32(0), kept
+        prefix, wanted, left = np.uint32(0), kept, context
+        for j in range(context):
+            places[j] = j
         for digit in range(4):
             shift = np.uint32(24 - 8 * digit)
             counts[:] = 0
-            for j in range(context):
-                if bits[j] & mask == prefix:
-                    counts[bits[j] >> shift & np.uint32(255)] += 1
+            for i in range(left):
+                counts[bits[places[i]] >> shift & np.uint32(255)] += 1
             value = 255
             while counts[value] < wanted:
                 wanted -= counts[value]
                 value -= 1
             prefix |= np.uint32(value) << shift
-            mask |= np.uint32(255) << shift
+            among = 0
+            for i in range(left):  # no branch: which scores stay candidates cannot be foreseen
+                place = places[i]
+                places[among] = place
+                among += 1 if bits[place] >> shift & np.uint32(255) == np.uint32(value) else 0
+            left = among
         at = 0
         for j in range(context):
-            if bits[j] > prefix or (bits[j] == prefix and wanted > 0):
-                wanted -= 1 if bits[j] == prefix else 0
-                positions[row, at] = j
-                at += 1
+            places[at] = j
+            tied = bits[j] == prefix and wanted > 0
+            wanted -= 1 if tied else 0
+            at += 1 if tied or bits[j] > prefix else 0
+        for i in range(kept):
+            positions[row, i] = places[i]
 
 
 @compiled
@@ -112,7 +120,8 @@ def cluster_keys(centres: Array, keys: Array, before: Array, turned: Array, halv
 def _select_operands(shape: tuple[int, ...], _: str, generator: Generator) -> Operands:
     rows, context, one_in = shape
     scores = generator.standard_normal((rows, context)).astype(np.float32)
-    return np.zeros((rows, max(1, context // one_in)), np.int64), scores, np.zeros(context, np.uint32), np.zeros(256, np.int64)
+    positions, places = np.zeros((rows, max(1, context // one_in)), np.int64), np.zeros(context, np.int64)
+    return positions, scores, np.zeros(context, np.uint32), np.zeros(256, np.int64), places
 
 
 def _select_reference(positions: Array, scores: Array, *_: Array) -> Array:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 cgutils: Any = import_module("numba.core.cgutils")  # which has no types
 
-__all__ = ["COLUMNS", "STRIP", "gather_row", "multiply", "multiply_rows"]
+__all__ = ["COLUMNS", "STRIP", "dot_rows", "gather_row", "multiply", "multiply_rows"]
 
 COLUMNS = 32
 """Columns of a tile."""
@@ -70,8 +70,9 @@ def _store(builder: Any, value: Any, pointer: Any, mask: Any | None) -> None:
 
 
 def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Where the numbers of an array are."""
-    return context.make_array(kind)(context, builder, value).data
+    """Where the numbers of an array are: as fp32, but for those of 64 bits."""
+    data = context.make_array(kind)(context, builder, value).data
+    return data if kind.dtype == types.int64 else builder.bitcast(data, ir.FloatType().as_pointer())
 
 
 def _vector(builder: Any, base: Any, at: Any, part: int) -> Any:
@@ -166,6 +167,58 @@ def gather_row(c: Array, c_at: int, values: Array, values_at: int, places: Array
             _gather_full(c, c_at + left, values, values_at, places, count, b, left, b_step, lanes)
         else:
             _gather_edge(c, c_at + left, values, values_at, places, count, b, left, b_step, lanes)
+
+
+def _dots(height: int) -> Any:
+    """A Numba intrinsic: products of so many rows of A with x, along the rows."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        y_value, y_at, a_value, a_at, a_step, x_value, x_at, depth = args
+        y, a, x = (_data(context, builder, signature.args[place], value) for place, value in ((0, y_value), (2, a_value), (5, x_value)))
+        sums = [cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, None)) for _ in range(height)]
+        starts = [builder.add(a_at, builder.mul(a_step, ir.Constant(_INDEX, r))) for r in range(height)]
+
+        def step(at: Any, mask: Any | None) -> None:
+            factor = _load(builder, _vector(builder, x, builder.add(x_at, at), 0), mask)
+            for held, start in zip(sums, starts, strict=True):
+                row = _load(builder, _vector(builder, a, builder.add(start, at), 0), mask)
+                product = builder.fmul(row, factor, flags=("contract",))
+                builder.store(builder.fadd(builder.load(held), product, flags=("contract",)), held)
+
+        lanes = ir.Constant(_INDEX, _LANES)
+        whole = builder.sdiv(depth, lanes)
+        with cgutils.for_range(builder, whole, intp=_INDEX) as loop:
+            step(builder.mul(loop.index, lanes), None)
+        rest = builder.srem(depth, lanes)
+        with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(_INDEX, 0))):
+            step(builder.mul(whole, lanes), _masks(builder, rest, _LANES)[0])
+        kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), _VECTOR])
+        total = cgutils.get_or_insert_function(builder.module, kind, "llvm.vector.reduce.fadd.v16f32")
+        for r, held in enumerate(sums):
+            added = builder.call(total, [ir.Constant(ir.FloatType(), 0.0), builder.load(held)], fastmath=("reassoc",))
+            builder.store(added, builder.gep(y, [builder.add(y_at, ir.Constant(_INDEX, r))]))
+        return context.get_dummy_value()
+
+    def typing(_: Any, y: Any, y_at: Any, a: Any, a_at: Any, a_step: Any, x: Any, x_at: Any, depth: Any) -> Any:
+        i = types.intp
+        return types.void(y, i, a, i, i, x, i, i), emit
+
+    return intrinsic(typing)
+
+
+_dots8, _dots1 = _dots(8), _dots(1)
+
+
+@compiled
+def dot_rows(y: Array, y_at: int, a: Array, a_at: int, a_step: int, x: Array, x_at: int, rows: int, depth: int) -> None:
+    """`y[y_at + r] = sum_p a[a_at + r * a_step + p] x[x_at + p]` for so many rows, on flat fp32 arrays."""
+    r = 0
+    while r + 8 <= rows:
+        _dots8(y, y_at + r, a, a_at + r * a_step, a_step, x, x_at, depth)
+        r += 8
+    while r < rows:
+        _dots1(y, y_at + r, a, a_at + r * a_step, a_step, x, x_at, depth)
+        r += 1
 
 
 _full8, _full4, _full2, _full1 = (_tile(height, False) for height in (8, 4, 2, 1))

@@ -42,9 +42,9 @@ def test_selected_are_the_highest_in_order(ran, rows, context, one_in, seed):
 def test_of_equal_scores_the_earlier_is_selected(scores, share):
     kept = max(1, int(share * len(scores)))
     chosen = kernel("kv_select")
-    _, _, bits, counts = chosen.operands((1, len(scores), 1), "fp32", np.random.default_rng(0))
+    _, _, *room = chosen.operands((1, len(scores), 1), "fp32", np.random.default_rng(0))
     row, positions = np.array([scores], np.float32), np.zeros((1, kept), np.int64)
-    chosen.run(positions, row, bits, counts)
+    chosen.run(positions, row, *room)
     np.testing.assert_array_equal(positions[0], np.sort(top(row[0], kept)))
 
 
