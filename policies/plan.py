@@ -104,11 +104,17 @@ class Compute(Op):
 
 @dataclass(frozen=True, slots=True)
 class Transfer(Flow):
-    """Send bytes from one node to another along the cluster's route."""
+    """Send bytes from one node to another along the cluster's route.
+
+    Attributes:
+        connection: what it is sent over: the messages of a replica that name one connection between the same ends arrive one after another,
+            in the order in which they were sent, as over one TCP connection. None: a connection of its own, sharing the links.
+    """
 
     src: str
     dst: str
     nbytes: Amount
+    connection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

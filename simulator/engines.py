@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from edgewright.simulator.energy import Account
     from edgewright.simulator.operation import Operation
 
-__all__ = ["EngineQueue", "Flag", "MemoryPool", "PoolOverflow"]
+__all__ = ["EngineQueue", "Flag", "Line", "MemoryPool", "PoolOverflow"]
 
 
 class EngineQueue:
@@ -189,3 +189,25 @@ class Flag:
             count, released = self.waiting.popleft()
             self.count -= count
             released()
+
+
+class Line:
+    """A connection that carries one message at a time, in the order in which they come to it."""
+
+    __slots__ = ("_messages",)
+
+    def __init__(self) -> None:
+        self._messages: dict[Operation, None] = {}
+
+    def admits(self, operation: Operation) -> bool:
+        """Whether it is the operation's turn; if not, it is told to go on when it is."""
+        self._messages.setdefault(operation)
+        return next(iter(self._messages)) is operation
+
+    def leave(self, operation: Operation) -> None:
+        """The operation has ended or was cancelled; the next goes on if it was this one's turn."""
+        if operation in self._messages:
+            first = next(iter(self._messages)) is operation
+            del self._messages[operation]
+            if first and self._messages:
+                next(iter(self._messages)).go_on()

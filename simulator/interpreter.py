@@ -31,7 +31,7 @@ from edgewright.policies.plan import (
     Wait,
 )
 from edgewright.policies.pricing import amount_of, demand_of
-from edgewright.simulator.engines import Flag, MemoryPool
+from edgewright.simulator.engines import Flag, Line, MemoryPool
 from edgewright.simulator.machine import Machine
 from edgewright.simulator.operation import Operation
 from edgewright.workloads import Step
@@ -79,6 +79,7 @@ class Scope:
         self.live: dict[Execution, None] = {}
         self.closed = False
         self._flags: dict[str, Flag] = {}
+        self._lines: dict[tuple[str, str, str], Line] = {}
         self._taken: dict[MemoryPool, float] = {}
 
     def take(self, name: str, amount: float, granted: Callable[[], None]) -> Callable[[], None]:
@@ -116,6 +117,10 @@ class Scope:
             known = ", ".join([*self.pools, *self.machine.pools])
             raise ValueError(f"{self.name}: no pool {name!r}; there are {known}")
         return found
+
+    def line(self, op: Transfer) -> Line | None:
+        """The connection that a transfer is sent over, None if it has one of its own."""
+        return None if op.connection is None else self._lines.setdefault((op.src, op.dst, op.connection), Line())
 
     def flag(self, name: str) -> Flag:
         """The replica's counting flag of that name."""
@@ -255,7 +260,9 @@ class Execution:
                 ended()
 
     def _run(self, node: int, left: float = 1.0, latency_left: float | None = None) -> None:
-        operation = Operation(self.scope.machine, partial(self.price, node), partial(self._operated, node), left, latency_left)
+        op, machine = self.strand.ops[node], self.scope.machine
+        line = self.scope.line(op) if isinstance(op, Transfer) else None
+        operation = Operation(machine, partial(self.price, node), partial(self._operated, node), left, latency_left, line)
         self.handles[node] = operation
         operation.submit()
 

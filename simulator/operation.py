@@ -9,6 +9,7 @@ from edgewright.hwmodels import Demand
 from edgewright.simulator.sharing import Activity
 
 if TYPE_CHECKING:
+    from edgewright.simulator.engines import Line
     from edgewright.simulator.machine import Machine
 
 __all__ = ["Operation"]
@@ -22,10 +23,11 @@ class Operation:
         done: called with the operation when it has ended; never after `cancel`.
         left: fraction of the fluid phase still to do; `first`: that at its start here (a stretch has done the rest).
         latency_left: seconds of latency, None until priced.
+        line: the connection whose messages it is one of, None if it waits for no other.
         started: when it left its engine's queue.
     """
 
-    __slots__ = ("activity", "demand", "done", "ended", "first", "latency_left", "left", "machine", "price", "started")
+    __slots__ = ("activity", "demand", "done", "ended", "first", "latency_left", "left", "line", "machine", "price", "started")
 
     def __init__(
         self,
@@ -34,6 +36,7 @@ class Operation:
         done: Callable[[Operation], None],
         left: float = 1.0,
         latency_left: float | None = None,
+        line: Line | None = None,
     ) -> None:
         self.machine = machine
         self.price = price
@@ -41,6 +44,7 @@ class Operation:
         self.first = left
         self.left = left
         self.latency_left = latency_left
+        self.line = line
         self.demand = price()
         self.started = machine.env.now
         self.activity: Activity | None = None
@@ -67,7 +71,9 @@ class Operation:
 
     def go_on(self) -> None:
         """The latency is over: move, or wait until what is in the way is gone."""
-        if self.ended or self.machine.impair.holds(self) or self.machine.silent(self.demand, self.go_on):
+        if self.ended or (self.line is not None and not self.line.admits(self)):
+            return
+        if self.machine.impair.holds(self) or self.machine.silent(self.demand, self.go_on):
             return
         self.activity = self.machine.activity(self.demand, self._finish, self.left, self.first)
         if self.activity is None:
@@ -96,6 +102,8 @@ class Operation:
         self.ended = True
         if self.demand.engine is not None:
             self.machine.engines[self.demand.engine].release(self)
+        if self.line is not None:
+            self.line.leave(self)
         self.done(self)
 
     def cancel(self) -> float:
@@ -109,4 +117,6 @@ class Operation:
         self.machine.dropped(self.demand, self.first - self.left, 1.0 - self.left)
         if self.demand.engine is not None:
             self.machine.engines[self.demand.engine].release(self)
+        if self.line is not None:
+            self.line.leave(self)
         return 1.0 - self.left

@@ -80,7 +80,8 @@ class Pipeline:
 def stage_plan(replica: ReplicaSpec, parts: tuple[Part, ...], *, engine: str | None, ordered: bool, ratio: float = 1.0) -> Plan:
     """Compute the parts one after another, each on its device, with transfers between them and the result sent back to the first.
 
-    `ordered`: several steps may be in flight; each stage then takes them in their order (`lag=1`). `ratio` compresses the boundaries.
+    `ordered`: several steps may be in flight; each stage then takes them in their order (`lag=1`), and what it sends goes over one
+    connection, in that order. `ratio` compresses the boundaries.
     """
     children: list[Plan] = []
     for stage, (device, part) in enumerate(zip(replica.devices, parts, strict=True)):
@@ -88,5 +89,5 @@ def stage_plan(replica: ReplicaSpec, parts: tuple[Part, ...], *, engine: str | N
         target = replica.devices[(stage + 1) % len(parts)]
         children.append(Compute(device, part, engine, name=name, after=(Prev(name, 1),) if ordered else ()))
         sent = BoundaryBytes(part.model, part.stop, part.format, 1.0 if last else ratio)
-        children.append(Transfer(device, target, sent, name=f"send{stage}"))
+        children.append(Transfer(device, target, sent, "stages", name=f"send{stage}"))
     return seq(*children, Mark())
