@@ -145,12 +145,25 @@ def _setup(
         key,
         (service, replica),
         model,
-        service.engine.built(),
+        _engine(scenario, service, cluster, devices[0]),
         spec,
         placement,
         router,
         experts,
     )
+
+
+def _engine(scenario: Scenario, service: ServiceTable, cluster: Cluster, root: str) -> EnginePreset:
+    """The service's engine; the host's time of a step is that of the root device's software, where the scenario does not set it."""
+    from edgewright.hwmodels.software import software
+
+    engine, family = service.engine.built(), scenario.cluster.instances()[root].software
+    if family is None:
+        return engine
+    device = cluster.devices[root]
+    host = software(device, device.main_engine.name, family)
+    learned = {"step_overhead": host.step_s, "sequence_overhead": host.sequence_s}
+    return engine.with_({name: value for name, value in learned.items() if getattr(service.engine, name) is None})
 
 
 def _experts(replica: ReplicaTable, router: Router | None) -> ExpertsPolicy | None:

@@ -32,7 +32,8 @@ class EnginePreset:
         watermark: fraction of the blocks that admitting a waiting job must leave free.
         memory_fraction: fraction of a memory pool that the engine takes for weights, workspace and KV together.
         workspace: bytes on each device for activations, graphs and libraries, outside weights and KV.
-        step_overhead: host seconds per step that nothing hides; `sequence_overhead` per sequence of the step besides.
+        step_overhead: host seconds per step that nothing hides; `sequence_overhead` per sequence of the step besides. Those of measured
+            software (`software` of a replica's first device) stand in their place, unless the scenario sets them.
         preemption: what happens to a sequence when no block is left: `recompute` drops its KV and computes prompt and output so far
             again; `swap` copies it to a slower tier until there is room (and recomputes where that is full); `reject` fails it. That
             sequences keep fewer tokens, and so run out later, is the business of the KV policy, which evicts tokens, not sequences.

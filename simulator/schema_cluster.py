@@ -75,7 +75,9 @@ class DeviceGroup(Table):
     device: str = Field(description="catalogue name, or the name of a device in `device_files`")
     mode: str | None = Field(default=None, description="power mode of the catalogue (`30W`), absent: the whole device")
     software: str | None = Field(
-        default=None, description="family of software whose measured efficiencies its engines have; absent: assumed efficiencies"
+        default=None,
+        description="family of software whose measured efficiencies its engines have, and whose host time per step and per sequence"
+        " replicas have that start on it; absent: assumed efficiencies, and the host time of the engine preset",
     )
     count: int | None = Field(default=None, ge=1, le=10_000, description="instances; they are named `group0`, `group1`, ...")
     storage: dict[Name, StorageTable] = Field(

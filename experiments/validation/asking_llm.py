@@ -14,7 +14,7 @@ from typing import Any
 
 from edgewright.experiments.validation.asking import Ask, Unpredictable, device_of, format_of, known, software_of, table
 from edgewright.experiments.validation.rows import Row
-from edgewright.hwmodels import Work
+from edgewright.hwmodels import Work, catalog
 from edgewright.workloads import Attended, Format, Model, Step, format_named, from_config, zoo
 
 __all__ = ["ask_llm", "context_of", "decode_work", "decoder_of", "prefill_work", "sharded"]
@@ -200,10 +200,17 @@ def _links(base: Ask, model: Model, format: Format, rows: float, shards: int) ->
     """Seconds of two ring all-reduces per layer over the links of the GPUs, and their number."""
     if shards < 2:
         return 0.0, 0.0
-    rate = 2.5e11 if "sxm" in base.device.name or base.device.name in ("b200", "h200") else 2.0e10
+    rate = catalog.link(_link_of(base.device.name)).bandwidth
     reduced = sum(1 for block in model.blocks if block.reduces)
     nbytes = rows * model.hidden * format.activation_bytes
     return reduced * 2.0 * (shards - 1) / shards * nbytes / rate, float(reduced)
+
+
+def _link_of(device: str) -> str:
+    """The catalogue's link between GPUs of a kind: the NVLink of their boards, else the bus to their host."""
+    patterns: dict[str, str] = table("names")["gpu_links"]
+    found = known(patterns, device)
+    return patterns[found] if found else catalog.facts(device).host_link or "pcie_gen4_x16"
 
 
 def _per_second(row: Row) -> float:

@@ -45,7 +45,8 @@ class Flat:
     """The terms of many questions to one family on one class of engines.
 
     Attributes:
-        keys: kernel classes and formats that occur; `devices`, `architectures` likewise.
+        keys: kernel classes and formats that occur; `devices` likewise.
+        names: of the figures, in the order of `start`.
         start, width: logarithms of the figures before the fit, and how far they may plausibly move: `COMMON`, then the compute figure of
             every key, then the memory figure of every key, then its ramp.
     """
@@ -68,6 +69,7 @@ class Flat:
         self.steps, self.links, self.syncs, self.sequences = (np.array([getattr(each, name) for each in asks]) for name in names)
         self.owner = np.array([devices[measured_name(each.device)] for each in asks], dtype=int)
         self.keys, self.devices = tuple(keys), tuple(devices)
+        self.names = (*COMMON, *(f"{figure} {key}" for figure in ("compute", "memory", "ramp") for key in self.keys))
         kind = asks[0].device.engines[asks[0].engine].kind
         usual = [default_efficiency(kind, key.split(".")[0]) for key in self.keys]
         first = dict(_START, step_s=1e-5 if kind == "mcu" else _START["step_s"])

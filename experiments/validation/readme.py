@@ -1,4 +1,4 @@
-"""README.md of this folder: the errors of every group, as fitted and with devices and models left out."""
+"""README.md of this folder: tables between marks that commands write, among them the errors of every group of measurements."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from pathlib import Path
 from edgewright.experiments.validation.report import Group, groups_of, judge, quantile
 from edgewright.experiments.validation.rows import Row
 
-__all__ = ["README", "table_of", "write_readme"]
+__all__ = ["README", "replace_section", "table_of", "write_readme"]
 
 README = Path(__file__).with_name("README.md")
 """The page."""
-
-_MARK = "<!-- table -->"
 
 
 def table_of(
@@ -40,9 +38,18 @@ def table_of(
 def write_readme(
     rows: Sequence[Row], devices: Mapping[tuple[str, str, str], list[float]], models: Mapping[tuple[str, str, str], list[float]]
 ) -> None:
-    """Replace the table of the page."""
-    head = README.read_text(encoding="utf-8").split(_MARK)[0]
-    README.write_text(f"{head}{_MARK}\n\n{table_of(groups_of(judge(rows)), devices, models)}\n", encoding="utf-8")
+    """Replace the table of all groups."""
+    replace_section("groups", table_of(groups_of(judge(rows)), devices, models))
+
+
+def replace_section(name: str, table: str, page: Path = README) -> None:
+    """Put a table between the marks of that name on the page; raises `ValueError` where it has no such marks."""
+    text = page.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if begin not in text or end not in text:
+        raise ValueError(f"{page.name} has no marks {begin} and {end}")
+    head, rest = text.split(begin)
+    page.write_text(f"{head}{begin}\n\n{table}\n\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
 def _figure(value: float | None) -> str:

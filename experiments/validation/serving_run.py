@@ -212,5 +212,7 @@ def _steps(path: Path) -> np.ndarray | None:
         return None
     with path.open(encoding="utf-8", newline="") as file:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    pure = [row["running"] / row["gen_throughput"] for row in rows if not row["prompt_throughput"] and row["running"] and row["gen_throughput"]]
+    pure = [
+        row["running"] / row["gen_throughput"] for row in rows if not row["prompt_throughput"] and row["running"] and row["gen_throughput"]
+    ]
     return np.array(pure) if pure else None

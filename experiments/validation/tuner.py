@@ -3,7 +3,8 @@
 Every family of software on a class of engines has figures (`hwmodels.software.Figures`); architectures,
 devices, and pairs of family and device have effects on them. Figures start from the assumed efficiencies of `hwmodels.efficiency` and are
 drawn to them; effects are drawn to zero, the more the finer they are, so that what many families say of a device becomes the device's, and
-what one says stays with the pair. Nothing is fitted per row, model or source.
+what one says stays with the pair. Nothing is fitted per row, model or source. Where an engine's kernels were timed one by one
+(`kernels` of names.yaml), its figures are drawn to theirs: whole steps alone cannot tell slow arithmetic from slow hosts.
 
     minimise   sum over rows of rho((log predicted - log measured) / 0.1)  +  sum of (deviation / plausible width)^2
 
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.experiments.validation.asking import Ask
+from edgewright.experiments.validation.asking import Ask, table
 from edgewright.experiments.validation.flat import COMMON, Flat, family_of
 from edgewright.hwmodels.software import OTHER, architecture_of, measured_name
 
@@ -41,6 +42,9 @@ _WIDTHS = {
 }
 """Plausible widths of the effects of devices and of architectures, by class of engines. What one program says of a CPU holds for the next;
 what one says of a GPU hardly does: its kernels are written for the architecture."""
+_ANCHORED = 0.05
+"""Plausible width of a figure of an engine whose kernels were timed one by one: what is left is how they follow each other."""
+_HOST = ("step_s", "sync_s", "sequence_s", "core")
 _ROUNDS = 3
 
 
@@ -74,6 +78,14 @@ class FamilyFit:
     def __post_init__(self) -> None:
         self.logs = self.flat.start.copy()
         self.pairs = np.zeros((len(self.flat.devices), 3))
+
+    def anchor(self, kernels: FamilyFit) -> None:
+        """Draw the figures of kernel classes, of launches and of overlap to those of a family that times this one's kernels alone."""
+        ours, theirs = self.flat.names, {name: index for index, name in enumerate(kernels.flat.names)}
+        for index, name in enumerate(ours):
+            if name in theirs and name not in _HOST:
+                self.flat.start[index] = kernels.logs[theirs[name]]
+                self.flat.width[index] = _ANCHORED
 
     def residuals(self, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
         """log predicted - log measured of every case, given the effects of devices and architectures."""
@@ -126,11 +138,9 @@ class Tuner:
         self.devices_: dict[str, NDArray[np.float64]] = {}
         self.architectures_: dict[str, NDArray[np.float64]] = {}
         for _ in range(_ROUNDS):
-            for each in self.families_.values():
-                each.fit(self.offsets(each))
+            self._round()
             self._share()
-        for each in self.families_.values():
-            each.fit(self.offsets(each))
+        self._round()
         return self
 
     def without(self, device: str | None = None, models: Container[str] = ()) -> dict[tuple[str, str], NDArray[np.float64]]:
@@ -161,6 +171,15 @@ class Tuner:
         return np.array(
             [self.devices_.get(device, nothing) + self.architectures_.get(architecture, nothing) for device, architecture in names]
         )
+
+    def _round(self) -> None:
+        """Every family once; those whose kernels were timed alone are drawn to what was just learned of the kernels."""
+        timed_alone: Mapping[str, str] = table("names")["kernels"]
+        for (name, where), each in sorted(self.families_.items(), key=lambda item: item[0][0] in timed_alone):
+            kernels = self.families_.get((timed_alone.get(name, ""), where))
+            if kernels is not None:
+                each.anchor(kernels)
+            each.fit(self.offsets(each))
 
     def _gather(self, cases: Sequence[Case]) -> None:
         groups: dict[tuple[str, str], list[Case]] = {}
