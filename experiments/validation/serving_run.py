@@ -183,7 +183,9 @@ def _requests(folder: Path) -> tuple[Request, ...]:
     found = [
         Request(
             row["arrival_time"] - start,
-            *(row[key] + offset - start for key in ("scheduled_ts", "first_token_ts", "last_token_ts")),
+            row["scheduled_ts"] + offset - start,
+            row["first_token_ts"] + offset - start,
+            row["last_token_ts"] + offset - start,
             int(row["input_toks"]),
             int(row["output_toks"]),
         )
