@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from math import log
 from pathlib import Path
 
@@ -265,3 +266,26 @@ SHARED = Path(__file__).parents[2] / ".." / "shared" / "measurements"
 def test_the_measurements_that_are_here_are_met(file, median):
     groups = groups_of(judge(read_rows(SHARED / f"{file}.csv")))
     assert all(group.median <= median for group in groups if group.median is not None and "energy" not in group.key[2])
+
+
+SPLIT = "h100_sxm,vLLM,Qwen/Qwen3-8B,8.0,bfloat16,decode,,,8,2,median_itl,9,ms,TP=2"
+
+
+def test_shards_reduce_over_the_link_that_the_catalogue_gives_their_board():
+    asked, model = ask(row(SPLIT)), zoo.model("qwen3-8b")
+    reduced = sum(1 for block in model.blocks if block.reduces)
+    sent = 8 * model.hidden * 2  # eight rows of bf16; a ring of two sends 2 x 1/2 of them
+    assert asked.links_s == pytest.approx(reduced * sent / catalog.link("nvlink4").bandwidth)
+    cards = ask(row(SPLIT.replace("h100_sxm", "rtx4090")))
+    assert cards.links_s == pytest.approx(reduced * sent / catalog.link("pcie_gen4_x16").bandwidth)
+
+
+def test_an_engine_is_drawn_to_the_timings_of_its_kernels_but_for_its_host():
+    kernels = [Case(replace(ask(row(SPLIT)), software="vllm-kernels", steps=0.0, links_s=0.0, syncs=0.0, sequences=0.0), -5.0)]
+    whole = [Case(ask(row(SPLIT)), -4.0)]
+    found = Tuner().fit([*kernels, *whole]).families_
+    engine, alone = found["vllm", "cuda"], found["vllm-kernels", "cuda"]
+    at = engine.flat.names.index
+    assert engine.flat.start[at("memory gemm.bf16")] == alone.logs[alone.flat.names.index("memory gemm.bf16")]
+    assert engine.logs[at("memory gemm.bf16")] == pytest.approx(alone.logs[alone.flat.names.index("memory gemm.bf16")], abs=0.1)
+    assert engine.logs[at("step_s")] > alone.logs[alone.flat.names.index("step_s")]  # what is slower than its kernels is the host
