@@ -10,6 +10,8 @@ efficiencies, the launch overhead and the arithmetic of a family of software (`l
 A device that was never measured has its datasheet, its family's figures and its architecture's effect; one of an architecture that was
 never measured, the first two. Software that is not known is `other`, the pool of all software on that class of engine.
 
+In a scenario, `software` of a device brings all of it but `sync_s`: collectives of a simulated plan pay their links' latencies instead.
+
 How accurate is this? `experiments/validation/README.md` has the errors, with and without the device or the model at hand.
 """
 
