@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgewright.simulator.assemble import connections_of
 from edgewright.simulator.errors import Key, choices
 
 if TYPE_CHECKING:
     from edgewright.hwmodels import Cluster
     from edgewright.simulator.scenario import Scenario
     from edgewright.simulator.schema_faults import FaultTable
+    from edgewright.simulator.schema_power import PowerDomain
 
 __all__ = ["domain_devices", "fallible_devices", "fault_targets", "require_faults", "stores"]
 
@@ -32,10 +34,10 @@ def _meanings(scenario: Scenario, cluster: Cluster, kind: str) -> dict[str, list
     table = scenario.cluster
     family = kind.split("_")[0]
     if family == "power":
-        return {name: [name] for name in scenario.power}
+        return {name: [name] for name, domain in scenario.power.items() if not domain.rail}
     if family == "link":
         own = {each.name: [each.name] for each in cluster.connections}
-        return {group.name: [name for name in own if name.startswith(group.name)] for group in table.links} | own
+        return {group.name: [each.name for each in connections_of(table, group)] for group in table.links} | own
     if family == "storage":
         single = {f"{each.device}.{each.name}": [f"{each.device}.{each.name}"] for each in cluster.attachments}
         groups: dict[str, list[str]] = {}
@@ -69,8 +71,20 @@ def fallible_devices(scenario: Scenario, cluster: Cluster) -> frozenset[str]:
         names = (*table.targets, *(table.spread.targets if table.spread is not None else ()))
         if table.kind in ("crash", "leave", "power_loss"):
             found.update(fault_targets(scenario, cluster, table, names, ("faults", name, "targets")))
-    dark = [name for name, domain in scenario.power.items() if name in found or domain.breaker or domain.ports or domain.battery]
-    return frozenset(found & set(cluster.devices)).union(*(domain_devices(scenario, name) for name in dark))
+    dark = [name for name, domain in scenario.power.items() if name in found or domain.breaker or domain.ports or _ends(domain)]
+    heated = {name for name, group in scenario.cluster.instances().items() if group.heat is not None and _critical(cluster, name)}
+    return frozenset(heated | (found & set(cluster.devices))).union(*(domain_devices(scenario, name) for name in dark))
+
+
+def _ends(domain: PowerDomain) -> bool:
+    """Whether the sources of a domain may fail it: all but a grid without limit."""
+    return domain.fed and (domain.grid is None or domain.grid.limit is not None or domain.grid.trace is not None)
+
+
+def _critical(cluster: Cluster, device: str) -> bool:
+    """Whether heat may switch a device off."""
+    thermal = cluster.devices[device].thermal
+    return thermal is not None and thermal.critical is not None
 
 
 def require_faults(scenario: Scenario, cluster: Cluster) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from edgewright.simulator.availability import Cause, Kind
 from edgewright.simulator.impairments import Errors
 from edgewright.simulator.machine import Machine
+from edgewright.simulator.power_domain import Domain, Rail
 from edgewright.workloads import Stream
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FaultSource", "drawn_seconds"]
 
-_HELD: Mapping[str, Kind] = {"crash": "crashed", "power_loss": "unpowered", "leave": "absent"}
+_HELD: Mapping[str, Kind] = {"crash": "crashed", "leave": "absent"}
 
 
 def drawn_seconds(table: LifetimeTable, default: str, stream: Stream, *index: int) -> float:
@@ -44,7 +45,7 @@ class FaultSource:
 
     Attributes:
         targets: instances by the name that the scenario gives, in its order: devices, connections, storages or power domains.
-        devices: devices behind a target, for `power_loss`.
+        domains: power domains by name, for `power_loss`.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class FaultSource:
         table: FaultTable,
         targets: Sequence[str],
         followers: Sequence[str],
-        devices: Mapping[str, Sequence[str]],
+        domains: Mapping[str, Domain | Rail],
         stream: Stream,
         recorder: Recorder,
     ) -> None:
@@ -63,7 +64,7 @@ class FaultSource:
         self.table = table
         self.targets = list(targets)
         self.followers = list(followers)
-        self.devices = devices
+        self.domains = domains
         self.stream = stream
         self.recorder = recorder
         self._befallen: dict[str, int] = {}
@@ -127,10 +128,10 @@ class FaultSource:
     def _set(self, target: str, on: bool) -> None:
         table, machine, cause = self.table, self.machine, f"fault {self.name}"
         if table.kind in _HELD:
-            for device in self.devices.get(target, (target,)):
-                self._hold(device, Cause(_HELD[table.kind], cause), on)
+            self._hold(target, Cause(_HELD[table.kind], cause), on)
             return
         verbs: dict[str, Callable[[], None]] = {
+            "power_loss": lambda: self._power(target, Cause("unpowered", f"{cause} {target}"), on),
             "link_down": lambda: (machine.impair.cut if on else machine.impair.mend)(target, cause),
             "link_slow": lambda: self._slow_link(target, cause, on),
             "storage_down": lambda: self._storage_down(target, cause, on),
@@ -142,6 +143,11 @@ class FaultSource:
 
     def _hold(self, name: str, cause: Cause, on: bool) -> None:
         (self.machine.up.hold if on else self.machine.up.release)(name, cause)
+
+    def _power(self, target: str, cause: Cause, on: bool) -> None:
+        domain = self.domains[target]
+        assert isinstance(domain, Domain), "rails are no targets"
+        (domain.cut if on else domain.restore)(cause)
 
     def _derate(self, resources: Sequence[str], cause: str, on: bool) -> None:
         factor = 1.0 if self.table.factor is None else self.table.factor

@@ -107,6 +107,7 @@ class FaultTable(Table):
             raise refusal(f"is missing: a {self.kind} needs it", "a share such as `0.2` or `20 %`", at=(mine[0],), value=ABSENT)
         if self.kind == "storage_errors" and self.chance == 1.0:
             raise refusal("leaves no read that ever succeeds", "a share below 1, or kind `storage_down`", at=("chance",), value=1.0)
-        if self.kind == "straggler" and self.factor == 0.0:
-            raise refusal("stops the engine for good", "a share above 0, or kind `crash`", at=("factor",), value=0.0)
+        stops = {"straggler": "crash", "link_slow": "link_down", "storage_slow": "storage_down"}
+        if self.factor == 0.0 and self.kind in stops:
+            raise refusal("leaves nothing", f"a share above 0, or kind `{stops[self.kind]}`", at=("factor",), value=0.0)
         return self

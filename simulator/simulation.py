@@ -11,7 +11,7 @@ import simpy
 
 from edgewright.hwmodels import Cluster
 from edgewright.simulator.assemble import Setup
-from edgewright.simulator.assemble_faults import domain_devices, fault_targets
+from edgewright.simulator.assemble_faults import fault_targets
 from edgewright.simulator.assemble_memory import Capacity, set_aside
 from edgewright.simulator.check import check
 from edgewright.simulator.faults import FaultSource
@@ -122,8 +122,8 @@ class Simulation:
         targets = fault_targets(self.scenario, cluster, table, table.targets, (*key, "targets"))
         others = () if table.spread is None else table.spread.targets
         followers = fault_targets(self.scenario, cluster, table, others, (*key, "spread", "targets"))
-        devices = {domain: domain_devices(self.scenario, domain) for domain in self.scenario.power} if table.kind == "power_loss" else {}
-        return FaultSource(self.machine, name, table, targets, followers, devices, self.stream.child(f"faults.{name}"), self.recorder)
+        stream = self.stream.child(f"faults.{name}")
+        return FaultSource(self.machine, name, table, targets, followers, self.domains, stream, self.recorder)
 
     def _trace_operations(self, most: int) -> None:
         """Keep the first operations of the window for the timeline."""

@@ -55,14 +55,15 @@ class Watchdog:
             if holds:
                 self._stalled()
             return
-        for replica in self._by_device.get(name, ()):
-            memory = holds and found.kind in FORGETFUL
+        here, memory = self._by_device.get(name, []), holds and found.kind in FORGETFUL
+        served = [replica.serving for replica in here]
+        for replica in here:
             if memory:
                 replica.life.forget(name)
-            served = replica.serving
             replica.life.look()
-            if holds and (served or memory):
-                self.simulation.services[replica.service].replica_lost(replica, found.kind, name, served, memory)
+        for replica, did in zip(here, served, strict=True):  # only now: no job finds its way to another replica that is going down, too
+            if holds and (did or memory):
+                self.simulation.services[replica.service].replica_lost(replica, found.kind, name, did, memory)
 
     def _note(self, name: str, cause: Cause, holds: bool) -> None:
         """Write down what others than the scenario's faults do, which write themselves."""

@@ -206,7 +206,7 @@ def test_power_loss_of_a_domain_takes_all_behind_it(boards):
     simulation = boards(2, services={"chat": chat(on("pi0"), on("pi1", "b"), startup={"weights": 1})}, faults=faults, power=power)
     simulation.run_until(12.0)
     assert [replica.life.state for replica in simulation.replicas.values()] == ["down", "ready"]
-    assert simulation.machine.up.causes("pi0") == (Cause("unpowered", "fault dark"),)
+    assert simulation.machine.up.causes("pi0") == (Cause("unpowered", "fault dark rack"),)
 
 
 def test_a_cascade_brings_others_down_after_a_while(boards):
@@ -275,3 +275,36 @@ def test_a_job_goes_on_from_its_checkpoint_after_a_crash(boards, ask):
     simulation.run_until(60.0)
     assert (job.status, job.generated, job.resumes) == ("completed", 400, 1)
     assert simulation.machine.resources["pi0.sd.read"].moved == pytest.approx(context // 32 * 32 * per_token)
+
+
+def test_a_power_loss_takes_what_else_is_behind_the_plug_along(boards):
+    """3 W of fans, dark from 2 s to 5 s of 10 s."""
+    power = {"site": {"devices": ["pi0"], "overhead": "3 W"}}
+    loss = {"out": {"kind": "power_loss", "targets": ["site"], "at": [2], "lasts": 3}}
+    simulation = boards(1, services={"chat": chat(on("pi0"), startup={"weights": 0.0})}, power=power, faults=loss)
+    simulation.run_until(10.0)
+    rows = {(owner, part): joules for owner, part, joules in simulation.domains["site"].energy_rows()}
+    assert rows["site", "board"] == pytest.approx(21.0)
+
+
+def test_an_inner_domain_stays_dark_when_the_outer_one_is_back(boards):
+    """The outer one from 2 s to 5 s; the inner one follows at 3 s, until 6 s."""
+    power = {"site": {}, "desk": {"devices": ["pi0"], "parent": "site"}}
+    spread = {"targets": ["desk"], "chance": 1.0, "delay": 1}
+    loss = {"out": {"kind": "power_loss", "targets": ["site"], "at": [2], "lasts": 3, "spread": spread}}
+    simulation = boards(1, services={"chat": chat(on("pi0"), startup={"weights": 0.0})}, power=power, faults=loss)
+    simulation.run_until(5.5)
+    assert not simulation.machine.up("pi0")
+    simulation.run_until(6.5)
+    assert simulation.machine.up("pi0")
+
+
+def test_no_job_goes_to_another_replica_on_the_device_that_went_down(boards, ask):
+    """Both are down before anybody looks for another place: its attempts are not spent on what dies at the same moment."""
+    retry = {"policy": "retry", "pause": 0.0, "jitter": 0.0, "attempts": 2}
+    kept = {"startup": {"weights": 0.0}, "failure": retry}
+    simulation = boards(1, services={"chat": chat(on("pi0", "a"), on("pi0", "b"), **kept)}, faults=crash(2, 1))
+    job = ask(simulation, 0, 64, 200)
+    simulation.run_until(2.5)
+    assert (job.replica, job.status, job.reason) == ("chat.a", "failed", "unavailable: chat (given up after 2 attempts)")
+    assert not any(replica.queued + replica.running for replica in simulation.replicas.values())

@@ -45,6 +45,17 @@ BAD = {
     "a foreign figure": ({FAULT: {"factor": 0.5}}, "faults.f.factor", "no such key"),
     "a missing figure": ({FAULT: {"kind": "straggler"}}, "faults.f.factor", "20 %"),
     "an engine that stops": ({FAULT: {"kind": "straggler", "factor": 0}}, "faults.f.factor", "crash"),
+    "a link without rate": ({FAULT: {"kind": "link_slow", "targets": ["up"], "factor": 0}}, "faults.f.factor", "link_down"),
+    "power of a rail": (
+        {FAULT: {"kind": "power_loss", "targets": ["cpu"]}, "power": {"cpu": {"rail": ["bare.cpu"]}}},
+        "faults.f.targets.0",
+        "rack",
+    ),
+    "weights of a box in the dark": (
+        {"power": {"box": {"devices": ["bare"], "solar": {"peak": "9 W", "latitude": 48}}}, "services.other": {"startup": None}},
+        "services.other.startup.weights",
+        "storage",
+    ),
     "an engine that is none": ({FAULT: {"kind": "straggler", "factor": 0.5, "engine": "tpu"}}, "faults.f.engine", "cpu"),
     "reads that never succeed": (
         {FAULT: {"kind": "storage_errors", "targets": ["pi.sd"], "chance": 1}},
@@ -100,6 +111,12 @@ def changed(changes):
             else:
                 place[key] = value
     return tables
+
+
+def test_a_group_of_links_is_no_other_that_begins_alike():
+    tables = changed({FAULT: {"kind": "link_down", "targets": ["lan"]}})
+    tables["cluster"]["links"][1]["name"] = "lan-up"
+    assert Simulation(Scenario.of(tables)).faults["f"].targets == ["lan0", "lan1"]
 
 
 def test_the_good_scenario_runs():
