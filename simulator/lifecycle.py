@@ -38,7 +38,8 @@ class Lifecycle:
     Attributes:
         wanted: whether it is to run; `draining`: whether it is to stop (or sleep) when it has served what it has.
         unloaded: devices that must load their weights before it can serve.
-        to_sleep: whether its devices are to sleep then; `waking`: whether they have been told to wake.
+        to_sleep: whether it is to sleep then; `resting`: whether it does, its devices with it if nobody else needs them.
+        waking: whether its devices have been told to wake.
         residence: since when its weights take memory, and since when not, in order of time; from the beginning of a start on.
         changed: called after every change of state, by whoever watches the replica; `idled`: when it has nothing to do any more.
     """
@@ -50,6 +51,7 @@ class Lifecycle:
         self.draining = False
         self.unloaded: dict[str, None] = {}
         self.to_sleep = False
+        self.resting = False
         self.waking = False
         self.changed: Callable[[], None] = lambda: None
         self.idled: Callable[[], None] = lambda: None
@@ -144,6 +146,8 @@ class Lifecycle:
         if down:
             sleeping = all(cause.kind == "asleep" for device in down for cause in up.causes(device))
             return "asleep" if sleeping else "down"
+        if self.resting:
+            return "asleep"
         if self.unloaded or (self._scope is not None and self._state == "starting"):
             return "starting"
         return "draining" if self.draining else "ready"

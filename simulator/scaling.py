@@ -1,7 +1,7 @@
 """Scaling in time: what a service's scaling agent sees, when it is asked, and how its commands are carried out.
 
-A replica that is stopped holds no memory; starting it loads its weights again. One that sleeps keeps them, its devices being asleep as
-long as no other replica on them is to run.
+A replica that is stopped holds no memory; starting it loads its weights again. One that sleeps keeps them; a device sleeps
+while every replica on it, of whatever service, is stopped or asleep, and wakes for the first that is not.
 
 How wrong: commands take effect at once, where an orchestrator needs a second or so to place a container (put that into
 `startup.engine`).
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Scaler"]
 
+
+SLEEPER = "scaling"
+"""On whose behalf devices sleep: that of all services together, as any of them may wake a device."""
 
 MOST_LOOKS = 10_000
 """Decisions at one moment beyond which time would never pass."""
@@ -121,12 +124,12 @@ class Scaler:
         replica = self._by_name[command.replica].replica
         life = replica.life
         if command.action == "start" and life.state in ("stopped", "draining"):
-            life.wanted, life.draining, life.to_sleep = True, False, False
+            life.wanted, life.draining, life.to_sleep, life.waking = True, False, False, True
+            self._wake(life.devices)
             life.look()
         elif command.action == "wake" and (life.state == "asleep" or life.to_sleep):
-            life.draining, life.to_sleep, life.waking = False, False, life.state == "asleep"
-            for device in life.devices:
-                self.machine.states.wake(device, self.by)
+            life.draining, life.to_sleep, life.resting, life.waking = False, False, False, life.state == "asleep"
+            self._wake(life.devices)
             life.look()
         elif command.action in ("drain", "sleep") and life.state not in ("stopped", "asleep"):
             life.draining, life.to_sleep = True, command.action == "sleep"
@@ -143,17 +146,28 @@ class Scaler:
         if not life.to_sleep:
             self._stop(replica)
             return
-        life.draining = False
-        for device in life.devices:
-            if not any(other is not replica and other.life.wanted for other in self.service.simulation.replicas_on(device)):
-                self.machine.states.sleep(device, self.by)
+        life.draining, life.resting = False, True
+        life.look()
+        self._rest(replica)
+
+    def _wake(self, devices: Sequence[str]) -> None:
+        for device in devices:
+            self.machine.states.wake(device, SLEEPER)
+
+    def _rest(self, replica: Replica) -> None:
+        """Put those devices of a replica to sleep on which every other is stopped or at rest, too."""
+        for device in replica.life.devices:
+            here = [other.life for other in self.service.simulation.replicas_on(device)]
+            if any(life.resting for life in here) and not any(life.wanted and not life.resting for life in here):
+                self.machine.states.sleep(device, SLEEPER)
 
     def _stop(self, replica: Replica) -> None:
         served, life = replica.serving, replica.life
-        life.wanted, life.draining, life.to_sleep = False, False, False
+        life.wanted, life.draining, life.to_sleep, life.resting = False, False, False, False
         life.unload()
         life.look()
         self.service.replica_lost(replica, "stopped", replica.name, served or bool(replica.waiting), memory=True)
+        self._rest(replica)
 
 
 class _Scaled:

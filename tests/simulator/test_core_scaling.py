@@ -130,3 +130,42 @@ def test_a_policy_that_undoes_what_it_does_is_stopped(boards):
     simulation.machine.at(5.0, simulation.services["chat"].scaler.act)
     with pytest.raises(ValueError, match="undoes what it does"):
         simulation.run_until(10.0)
+
+
+def test_a_board_of_two_services_sleeps_while_neither_needs_it(boards, ask):
+    """Each is idle for 5 s; a job at 20 s waits 2 s for the board, not for the other service, which goes on to rest."""
+    each = chat("a", {"policy": "keep_alive", "idle": "5 s", "rest": "sleep"})["chat"]
+    simulation = boards(1, services={"chat": each, "other": each}, device={"sleep": "0.5 W", "wake": "2 s"})
+    simulation.run_until(20.0)
+    assert (states(simulation), simulation.machine.up("pi0")) == (["asleep", "asleep"], False)
+    job = ask(simulation, 0, 64, 10)
+    simulation.run_until(22.01)
+    assert (states(simulation), job.queued) == (["ready", "asleep"], pytest.approx(22.0))
+    simulation.run_until(40.0)
+    assert (states(simulation), job.status) == (["asleep", "asleep"], "completed")
+    assert not simulation.machine.up("pi0")
+
+
+def test_a_replica_at_rest_is_not_kept_from_jobs_by_a_board_that_stays_awake(boards, ask):
+    """The other service never rests: the board stays up, and the first job is served at once."""
+    resting = chat("a", {"policy": "keep_alive", "idle": "5 s", "rest": "sleep"})["chat"]
+    other = {key: value for key, value in resting.items() if key != "scaling"}
+    simulation = boards(1, services={"chat": resting, "other": other}, device={"sleep": "0.5 W", "wake": "2 s"})
+    simulation.run_until(20.0)
+    assert (states(simulation), simulation.machine.up("pi0")) == (["asleep", "ready"], True)
+    job = ask(simulation, 0, 64, 10)
+    simulation.run_until(30.0)
+    assert (job.queued, job.status) == (20.0, "completed")
+
+
+def test_who_starts_wakes_a_board_that_another_service_let_sleep(boards, ask):
+    """One stops when idle, which lets the board sleep for the one at rest; a job of it at 20 s: 2 s to wake, 3 s to start."""
+    keep = {"policy": "keep_alive", "idle": "5 s"}
+    services = {"chat": chat("a", keep)["chat"], "other": chat("a", keep | {"rest": "sleep"})["chat"]}
+    simulation = boards(1, services=services, device={"sleep": "0.5 W", "wake": "2 s"})
+    simulation.run_until(20.0)
+    assert (states(simulation), simulation.machine.up("pi0")) == (["stopped", "asleep"], False)
+    job = ask(simulation, 0, 64, 10)
+    simulation.run_until(40.0)
+    assert (job.queued, job.status) == (pytest.approx(25.0), "completed")
+    assert (states(simulation), simulation.machine.up("pi0")) == (["stopped", "asleep"], False)
