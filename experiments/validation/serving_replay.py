@@ -8,13 +8,16 @@ tokens its KV cache held, the number is derived from the device's memory as in a
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgewright.experiments.validation.serving_run import ServingRun, Timings
 from edgewright.simulator import Result, Scenario, simulate
 from edgewright.workloads import format_named, zoo
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["replayed", "scenario_of", "timings_of"]
 
@@ -76,15 +79,27 @@ def timings_of(result: Result) -> Timings:
     jobs, steps = result.jobs, result.steps
     if not (jobs["status"] == "completed").all():
         raise ValueError(f"{int((jobs['status'] != 'completed').sum())} of {len(jobs)} requests were not completed")
-    pure = steps[(steps["prefill_tokens"] == 0) & (steps["decode"] > 0)]
-    step = np.repeat(((pure["end_s"] - pure["start_s"]) / pure["iterations"]).to_numpy(), pure["iterations"].to_numpy())
     return Timings(
         jobs["ttft_s"].to_numpy(),
         jobs["tpot_s"].dropna().to_numpy(),
         jobs["e2e_s"].to_numpy(),
         (jobs["first_token_s"] - jobs["scheduled_s"]).to_numpy(),
-        step if len(step) else None,
+        _decode_steps(steps),
     )
+
+
+def _decode_steps(steps: pd.DataFrame) -> np.ndarray | None:
+    """Seconds per decode step as `serving_run.measured` has them: of every whole second without prompts, sequences over tokens."""
+    start, end, prompts, decode, tokens = (
+        steps[name].to_numpy(float) for name in ("start_s", "end_s", "prefill_tokens", "decode", "output_tokens")
+    )
+    found = []
+    for second in range(int(end.max())):
+        inside = np.clip(np.minimum(end, second + 1.0) - np.maximum(start, second), 0.0, None)
+        here = inside > 0.0
+        if here.any() and not prompts[here].any():
+            found.append(decode[here][-1] / (tokens * inside / (end - start))[here].sum())
+    return np.array(found) if found else None
 
 
 def _kv_words(result: Result) -> str:

@@ -74,12 +74,12 @@ class ServingRun:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """What a run or its prediction is judged by, in seconds: an array with one entry per request, or per step; None where it is not known.
+    """What a run or its prediction is judged by, in seconds: arrays with one entry per request; `step` may be None, not known.
 
     Attributes:
         ttft: from arrival to the first token; `tpot` per token after it; `latency` from arrival to the last token.
         prefill: from the moment the engine began the request to its first token.
-        step: of decode steps that computed no prompt.
+        step: of decode steps, one for every second in which no prompt was computed.
     """
 
     ttft: np.ndarray
