@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from edgewright.experiments.cli_calibrate import calibrate
 from edgewright.experiments.cli_catalogue import devices, policies, schema
 from edgewright.experiments.cli_compare import compare
 from edgewright.experiments.cli_explain import explain
@@ -54,5 +55,5 @@ def main() -> None:
     """
 
 
-for command in (run, sweep, compare, check, explain, report, validate, devices, kernels, policies, schema):
+for command in (run, sweep, compare, check, explain, report, validate, calibrate, devices, kernels, policies, schema):
     main.add_command(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,24 +19,32 @@ __all__ = ["devices", "policies", "schema"]
 
 @click.command()
 @click.argument("name", required=False)
+@click.option("--profile", "profiles", multiple=True, type=click.Path(path_type=Path), help="A YAML file with devices of your own.")
+@click.option("--beside", help="Another device, whose figures stand beside those of NAME.")
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
-def devices(name: str | None, machine: bool) -> None:
+def devices(name: str | None, profiles: tuple[Path, ...], beside: str | None, machine: bool) -> None:
     """List the catalogue's devices, or every figure of the device NAME with where it comes from."""
     from edgewright.hwmodels import catalog
+    from edgewright.simulator.assemble_devices import devices_of
     from edgewright.simulator.errors import ScenarioError, choices
 
+    known = {each: catalog.device(each) for each in catalog.devices()} | {k: v for path in profiles for k, v in devices_of(path).items()}
     if name is None:
-        _list_devices([catalog.device(each) for each in catalog.devices()], machine)
+        _list_devices(list(known.values()), machine)
         return
-    if name not in catalog.devices():
-        raise ScenarioError("catalogue", "", f"{name!r} is no device", choices(name, catalog.devices(), "edgewright devices"))
-    figures = _figures(catalog.device(name))
+    for each in (name, *([beside] if beside else [])):
+        if each not in known:
+            raise ScenarioError("catalogue", "", f"{each!r} is no device", choices(each, known, "edgewright devices"))
+    figures = _figures(known[name])
+    if beside:
+        other = {each["figure"]: each["value"] for each in _figures(known[beside])}
+        figures = [{**each, beside: other.get(each["figure"], "unavailable")} for each in figures]
     if machine:
         print_json({"device": name, "figures": figures})
     else:
-        print_table(
-            ("figure", "value", "known from", "source"), [[each[key] for key in ("figure", "value", "kind", "source")] for each in figures]
-        )
+        keys = ("figure", "value", *([beside] if beside else []), "kind", "source")
+        header = ["known from" if key == "kind" else key for key in keys]
+        print_table(header, [[each[key] for key in keys] for each in figures])
 
 
 @click.command()

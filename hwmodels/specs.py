@@ -143,6 +143,7 @@ class Device:
         host_link: for cards, the link between their memory and their host's, which whatever is read or written crosses; else None.
         thermal: its thermal masses and limits, None if nobody stated them.
         provenance: by figure name (dotted: `gpu.peaks.fp16`); `default` covers the rest.
+        uncertainty: standard deviation of the logarithm of a figure, by its name as in `provenance`; absent: nobody knows it.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Device:
     thermal: Thermal | None = None
     host_link: Link | None = None
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
+    uncertainty: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def main_engine(self) -> Engine:

@@ -49,6 +49,7 @@ _DEVICE_KEYS = {
     "measured",
     "notes",
     "thermal",
+    "uncertainty",
 }
 _ENGINE_UNITS = {
     "launch_overhead": "second",
@@ -128,6 +129,7 @@ def build_device(name: str, entry: Mapping[str, Any], family: Mapping[str, Any] 
     shared = {key: float(common[key]) for key in ("board_W", "supply_efficiency", "nic_seconds_per_message")}
     figures: dict[str, Any] = shared | _amounts(name, entry, _DEVICE_UNITS)
     provenance = _device_provenance(entry, common)
+    figures["uncertainty"] = {str(figure): float(spread) for figure, spread in entry.get("uncertainty", {}).items()}
     if "thermal" in entry:
         figures["thermal"] = _thermal(f"{name}.thermal", entry["thermal"])
     return with_envelope(Device(name, str(entry["title"]), str(entry["kind"]), engines, buses, pools, provenance=provenance, **figures))

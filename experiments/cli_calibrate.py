@@ -1,0 +1,127 @@
+"""`edgewright calibrate`: time real kernels here, and write the device that they show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgewright.experiments.cli_output import print_json, print_table
+
+if TYPE_CHECKING:
+    from edgewright.hwmodels.calibration import Point, TimingFile
+
+__all__ = ["calibrate"]
+
+_QUICK, _FULL = 0.05, 0.15
+_IDLE_SECONDS = 2.0
+
+
+@click.command()
+@click.option("--quick/--full", default=True, show_default=True, help="Less than a minute, or less than ten.")
+@click.option("--only", multiple=True, metavar="KERNEL", help="Time these kernels only; the probes of the machine are always timed.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="profile.yaml", show_default=True, help="The profile.")
+@click.option("--resume", is_flag=True, help="Go on with the timings beside --out, instead of starting anew.")
+@click.option("--name", help="Name of the device; absent: after the processor.")
+@click.option("--like", default="epyc_7763", show_default=True, help="Device of the catalogue whose power it is taken to draw.")
+@click.option("--json", "machine", is_flag=True, help="Print what was found as JSON.")
+def calibrate(quick: bool, only: tuple[str, ...], out: Path, resume: bool, name: str | None, like: str, machine: bool) -> None:
+    """Time kernels on this machine and write a device profile: a YAML file that scenarios name under `device_files`.
+
+    Timings are stored beside the profile as they come (`--resume`). Compiling the kernels for the first time comes on top.
+    """
+    from edgewright.hwmodels import catalog
+    from edgewright.hwmodels.calibration import TimingFile
+    from edgewright.hwmodels.calibration.timing import machine_facts
+    from edgewright.kernels import kernel_names
+    from edgewright.simulator.errors import ScenarioError, choices
+
+    for each in only:
+        if each not in kernel_names():
+            raise ScenarioError("calibrate", "--only", f"{each!r} is no kernel", choices(each, kernel_names(), "edgewright kernels"))
+    if like not in catalog.devices():
+        raise ScenarioError("calibrate", "--like", f"{like!r} is no device", choices(like, catalog.devices(), "edgewright devices"))
+    beside = out.with_suffix(".timings.jsonl")
+    if not resume:
+        beside.unlink(missing_ok=True)
+    try:
+        file = TimingFile(beside, machine_facts(kernel_names()))
+    except ValueError as error:
+        raise ScenarioError(str(beside), "", str(error), "timings of this machine, or a run without --resume") from None
+    _time(file, quick, only)
+    found = _fitted(file, name, like)
+    _write(out, found)
+    if machine:
+        print_json(found["calibration"])
+    else:
+        _print(found, out)
+
+
+def _time(file: TimingFile, quick: bool, only: Sequence[str]) -> None:
+    """Time what is missing, with a bar on stderr."""
+    from tqdm import tqdm
+
+    from edgewright.hwmodels.calibration import full_suite, quick_suite, time_points
+    from edgewright.kernels import Effort, kernel
+
+    threads = int(file.facts["cores"])
+    points = (quick_suite if quick else full_suite)(threads)
+    points = tuple(each for each in points if not only or each.kernel in only or not kernel(each.kernel).kernel_class)
+    done = sum(any(point.matches(timing) for timing in file.timings) for point in points)
+    with closing(tqdm(total=len(points), initial=done, unit="point", disable=None)) as bar:
+
+        def watch(point: Point | None) -> None:
+            bar.set_postfix_str("" if point is None else f"{point.kernel} {'x'.join(map(str, point.shape))}")
+            bar.update(0 if point is None else 1)
+
+        time_points(points, file.timings, file.append, Effort(budget=_QUICK if quick else _FULL), watch)
+
+
+def _fitted(file: TimingFile, name: str | None, like: str) -> dict[str, Any]:
+    from datetime import date
+    from functools import partial
+    from time import sleep
+
+    from edgewright.hwmodels.calibration import Calibration
+    from edgewright.hwmodels.calibration.profile import document
+    from edgewright.hwmodels.calibration.readers import reader, used
+
+    facts = file.facts
+    calibration = Calibration(facts["caches"] or {}, int(facts["cores"])).fit(file.timings)
+    chosen = name or re.sub(r"[^a-z0-9]+", "_", f"{facts['cpu']} {facts['cores']}".lower()).strip("_")
+    return document(calibration, facts, chosen, like, date.today(), used(reader(), partial(sleep, _IDLE_SECONDS)))
+
+
+def _write(path: Path, found: Mapping[str, Any]) -> None:
+    import os
+
+    import yaml
+
+    fresh = path.with_name(path.name + ".part")
+    fresh.write_text(yaml.safe_dump(dict(found), sort_keys=False, width=140), encoding="utf-8")
+    os.replace(fresh, path)
+
+
+def _print(found: Mapping[str, Any], out: Path) -> None:
+    report, (name, entry) = found["calibration"], next(iter(found["devices"].items()))
+    core = report["one_core"]
+    rates = {f"peak {dtype}": f"{rate / 1e9:.0f} Gop/s" for dtype, rate in core["peaks"].items()}
+    rates |= {f"bandwidth {level}": f"{rate / 1e9:.1f} GB/s" for level, rate in core["bandwidth"].items()}
+    print_table(("one core", name), [[key, value] for key, value in rates.items()])
+    click.echo()
+    rows = [[key, str(each["timings"]), each["implementation"], *map(_shown, _errors(each))] for key, each in report["errors"].items()]
+    print_table(("kernel class", "timings", "form", "error", "held out", "as priced"), rows)
+    click.echo(f"{report['trusted']:.0%} of {report['timings']} timings are trusted by the harness; {entry['notes']}", err=True)
+    click.echo(f"written to {out}: name it under device_files, and the device {name}", err=True)
+
+
+def _errors(each: Mapping[str, Any]) -> list[Mapping[str, float] | None]:
+    return [each["fitted"], each["held_out"], each["as_priced"]]
+
+
+def _shown(error: Mapping[str, float] | None) -> str:
+    return "unavailable" if error is None else f"{error['median']:.1%} (p90 {error['p90']:.1%})"

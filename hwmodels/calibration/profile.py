@@ -1,0 +1,160 @@
+"""A calibration as a device: an entry in the catalogue's form, with what is known of it, which `device_files` and `--profile` read.
+
+Bandwidth and peaks are those of all cores together; what a kernel class reaches of them was timed on one core, and is taken to be the
+same share on all. Figures of power that nothing measured are those of a device of the catalogue, and said to be.
+
+How wrong: prices of `hwmodels.roofline` have no smooth rest and one cache level, so that they miss more than `Calibration.predict` does:
+`priced` says how much. A kernel that is divided over cores waits for the slowest, which no timing here contains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from edgewright.hwmodels import catalog
+from edgewright.hwmodels.calibration.estimator import Calibration, ClassKey, class_of
+from edgewright.hwmodels.calibration.readers import Reading
+from edgewright.hwmodels.calibration.suite import COLD
+from edgewright.hwmodels.roofline import price
+from edgewright.hwmodels.specs import Device
+from edgewright.kernels import kernel
+
+__all__ = ["document", "entry_of", "priced"]
+
+_SOURCE = "edgewright calibrate"
+_FORMAT_OF_BITS = {4.5: "int4", 4.125: "int4"}
+_SKIPPED_BITS = {2.5, 1.125, 2.125, 3.125}
+
+
+def document(calibration: Calibration, facts: Mapping[str, Any], name: str, like: str, today: date, idle: Reading) -> dict[str, Any]:
+    """A whole profile: the device under `name`, and under `calibration` where it comes from and how far it is off.
+
+    Args:
+        calibration: fitted.
+        facts: of the machine (`timing.machine_facts`).
+        name: of the device.
+        like: the device of the catalogue whose power it is taken to draw.
+        today: the date to write.
+        idle: what the machine used while it did nothing.
+    """
+    entry = entry_of(calibration, facts, like, today, idle)
+    device = catalog.build_device(name, entry)
+    inside, outside, whole = calibration.residuals_, calibration.held_out(), priced(calibration, device)
+    errors = {
+        _text(key): {
+            "timings": calibration.curves_[key].count_,
+            "implementation": _implementation(calibration, key),
+            "fitted": _error(inside[key]),
+            "held_out": _error(outside[key]) if key in outside else None,
+            "as_priced": _error(whole[key]) if key in whole else None,
+        }
+        for key in calibration.curves_
+    }
+    trusted = sum(not each.reasons for each in calibration.timings) / len(calibration.timings)
+    head = {"date": today.isoformat(), "machine": dict(facts), "timings": len(calibration.timings), "trusted": round(trusted, 3)}
+    one_core = {
+        "peaks": _rounded(calibration.peaks_),
+        "bandwidth": _rounded(calibration.bandwidth_),
+        "latency": {f"{int(reach)} B": float(f"{seconds:.3g}") for reach, seconds in sorted(calibration.latency_.items())},
+        "scaling": {"cores": calibration.cores, **_rounded(calibration.scaling_)},
+        "overhead": float(f"{calibration.overhead_:.3g}"),
+    }
+    energy = {"idle": idle.kind, "source": idle.source, "model": f"figures that were not measured are those of {like}"}
+    return {"calibration": {**head, "one_core": one_core, "energy": energy, "errors": errors}, "devices": {name: entry}}
+
+
+def entry_of(calibration: Calibration, facts: Mapping[str, Any], like: str, today: date, idle: Reading) -> dict[str, Any]:
+    """The device as the catalogue writes one."""
+    model, cores = catalog.device(like), calibration.cores
+    compute = min(calibration.scaling_["compute"], float(cores))
+    peaks = {dtype: peak * compute for dtype, peak in calibration.peaks_.items()}
+    if "int8" in peaks:
+        peaks["int4"] = peaks["int8"]  # codes of four bits are widened: the arithmetic is that of bytes
+    figures, errors = _efficiencies(calibration)
+    engine: dict[str, Any] = {"kind": "cpu", "peaks": _rounded(peaks), "launch_overhead": 0.0, "efficiency": figures}
+    if "L3" in calibration.bandwidth_:
+        engine |= {
+            "cache_bytes": float(calibration.caches["L3"]),
+            "cache_bandwidth": float(f"{calibration.bandwidth_['L3'] * compute:.4g}"),
+        }
+    measured = f"{_SOURCE}, {today.isoformat()}"
+    figures_measured = ("ram.capacity", "dram.bandwidth", "cpu.peaks", "cpu.efficiency", "cpu.cache_bandwidth", "cpu.cache_bytes")
+    known = idle.joules is not None and idle.seconds > 0
+    assumed = ["tdp_W"] + ([] if known else ["idle_W"]) + ([] if facts["memory"] else ["ram.capacity"])
+    return {
+        "title": f"{facts['cpu']}, {cores} cores, as calibrated",
+        "kind": model.kind,
+        "memory": {
+            "pool": "ram",
+            "capacity": float(facts["memory"] or model.main_pool.capacity),
+            "bandwidth": float(f"{calibration.bandwidth_['dram'] * calibration.scaling_['bandwidth']:.4g}"),
+        },
+        "idle_W": round(idle.joules / idle.seconds, 2) if idle.joules is not None and known else model.idle_W,
+        "tdp_W": model.tdp_W,
+        "engines": {"cpu": engine},
+        "measured": dict.fromkeys(figures_measured, measured) | ({"idle_W": f"{measured}, {idle.source}"} if known else {}),
+        "assumed": assumed,
+        "notes": f"power is that of {like} in the catalogue" + (", but for idle_W" if known else f": {idle.source}"),
+        "uncertainty": errors,
+    }
+
+
+def priced(calibration: Calibration, device: Device) -> dict[ClassKey, Any]:
+    """log(price / measured) of the cold timings, by class: how far the device's roofline is off for one core's share of it."""
+    unit = device.engines["cpu"]
+    shares = min(calibration.scaling_["compute"], float(calibration.cores)), calibration.scaling_["bandwidth"]
+    solo = replace(unit, peaks={dtype: peak / shares[0] for dtype, peak in unit.peaks.items()}, cache_bandwidth=None, cache_bytes=0.0)
+    bus = device.buses[unit.bus]
+    core = replace(device, engines={"cpu": solo}, buses={unit.bus: replace(bus, bandwidth=bus.bandwidth / shares[1])})
+    found: dict[ClassKey, list[float]] = {}
+    for row in calibration.timings:
+        if row.reach < COLD or row.threads > 1 or not kernel(row.kernel).kernel_class:
+            continue
+        for key in (each for each in calibration.curves_ if each == class_of(row)):
+            term = row.work.terms[0]
+            asked = row.work if key[2] not in _FORMAT_OF_BITS else type(row.work)((replace(term, dtype="int4"),))
+            if key[2] not in _SKIPPED_BITS:
+                found.setdefault(key, []).append(float(np.log(float(price(asked, core).seconds) / row.seconds)))
+    return {key: np.array(misses) for key, misses in found.items()}
+
+
+def _efficiencies(calibration: Calibration) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """Shares of peak and bandwidth by kernel class and arithmetic, and the standard deviations of their logarithms."""
+    figures, errors = {}, {}
+    reach, rate = calibration.streams_
+    far = float(np.exp(np.interp(np.log(COLD), np.log(reach), np.log(rate)))) / calibration.bandwidth_["dram"]
+    for key, curve in calibration.curves_.items():
+        if key[2] in _SKIPPED_BITS:
+            continue
+        name = f"{key[0]}.{_FORMAT_OF_BITS.get(key[2], key[1])}" if key[2] else key[0]
+        terms = {
+            "compute": min(1.0, curve.terms_["compute"]),
+            "memory": min(1.0, curve.terms_["far"] * far),
+            "ramp": curve.terms_["ramp"],
+            "serial": curve.serial_,
+        }
+        figures[name] = {term: float(f"{value:.4g}") for term, value in terms.items()}
+        for term, own in (("compute", "compute"), ("memory", "far"), ("ramp", "ramp")):
+            errors[f"cpu.efficiency.{name}.{term}"] = round(curve.errors_[own], 3)
+    return figures, errors
+
+
+def _implementation(calibration: Calibration, key: ClassKey) -> str:
+    return next(row.implementation for row in calibration.timings if kernel(row.kernel).kernel_class == key[0] and class_of(row) == key)
+
+
+def _error(misses: Any) -> dict[str, float]:
+    return {"median": round(float(np.median(np.abs(misses))), 3), "p90": round(float(np.quantile(np.abs(misses), 0.9)), 3)}
+
+
+def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.4g}") for name, value in figures.items()}
+
+
+def _text(key: ClassKey) -> str:
+    return f"{key[0]}.{key[1]}" + (f", {key[2]:g} bits per weight" if key[2] else "")
