@@ -28,12 +28,22 @@ _IDLE_SECONDS = 2.0
 @click.option("--resume", is_flag=True, help="Go on with the timings beside --out, instead of starting anew.")
 @click.option("--name", help="Name of the device; absent: after the processor.")
 @click.option("--like", default="epyc_7763", show_default=True, help="Device of the catalogue whose power it is taken to draw.")
+@click.option(
+    "--from-log", "log", type=click.Path(path_type=Path), metavar="FILE.jsonl", help="Fit an engine to a log of requests instead."
+)
 @click.option("--json", "machine", is_flag=True, help="Print what was found as JSON.")
-def calibrate(quick: bool, only: tuple[str, ...], out: Path, resume: bool, name: str | None, like: str, machine: bool) -> None:
+def calibrate(
+    quick: bool, only: tuple[str, ...], out: Path, resume: bool, name: str | None, like: str, log: Path | None, machine: bool
+) -> None:
     """Time kernels on this machine and write a device profile: a YAML file that scenarios name under `device_files`.
 
+    With --from-log, nothing is timed: step times, the limit of the batch and the KV capacity are fitted to the log of a running server, one
+    JSON table per line with arrival, first_token, end (seconds), prompt_tokens and output_tokens, and printed as an `engine` table.
     Timings are stored beside the profile as they come (`--resume`). Compiling the kernels for the first time comes on top.
     """
+    if log is not None:
+        _from_log(log, machine)
+        return
     from edgewright.hwmodels import catalog
     from edgewright.hwmodels.calibration import TimingFile
     from edgewright.hwmodels.calibration.timing import machine_facts
@@ -125,3 +135,26 @@ def _errors(each: Mapping[str, Any]) -> list[Mapping[str, float] | None]:
 
 def _shown(error: Mapping[str, float] | None) -> str:
     return "unavailable" if error is None else f"{error['median']:.1%} (p90 {error['p90']:.1%})"
+
+
+def _from_log(path: Path, machine: bool) -> None:
+    """Fit an engine to a log, and print it."""
+    import numpy as np
+
+    from edgewright.simulator.errors import ScenarioError
+    from edgewright.simulator.preset_fit import PresetFit, read_log
+
+    try:
+        fit = PresetFit().fit(read_log(path))
+    except ValueError as error:
+        raise ScenarioError(str(path), "", str(error), "the log of a server's requests") from None
+    sizes = np.abs(fit.residuals_)
+    off = {"median": float(np.median(sizes)), "p90": float(np.quantile(sizes, 0.9))}
+    limits = {"max_sequences": fit.max_sequences_, "kv_tokens": fit.kv_tokens_}
+    if machine:
+        print_json({"terms": fit.terms_, "errors": fit.errors_, **limits, "error": off, "engine": fit.engine("vllm")})
+        return
+    rows = [[name, f"{value:.4g} s", f"{fit.errors_[name]:.2g} s"] for name, value in fit.terms_.items()]
+    rows += [[name, "unavailable: it never bound" if value is None else f"{value:.0f}", ""] for name, value in limits.items()]
+    print_table(("term", "value", "uncertainty"), rows)
+    click.echo(f"time from first to last token: median error {off['median']:.1%}, p90 {off['p90']:.1%}", err=True)
