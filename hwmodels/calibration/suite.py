@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from edgewright.hwmodels.calibration.timing import Timing
+from edgewright.hwmodels.calibration.timing import Timing, reach_of
 from edgewright.kernels import Effort, kernel, kernel_names, measure
 
 __all__ = ["COLD", "Point", "full_suite", "quick_suite", "time_points", "unseen_points"]
@@ -50,7 +50,7 @@ class Point:
     def matches(self, timing: Timing) -> bool:
         """Whether the timing is of this point."""
         own, other = (self.kernel, self.shape, self.dtype, self.threads), (timing.kernel, timing.shape, timing.dtype, timing.threads)
-        return own == other and (self.footprint > 0) == (timing.reach >= COLD)
+        return own == other and timing.reach == max(reach_of(*own[:3]), self.footprint)
 
 
 def quick_suite(threads: int) -> tuple[Point, ...]:
