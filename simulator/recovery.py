@@ -125,9 +125,6 @@ class Recovery:
             request.forget()
 
     def _wait(self, request: Request, seconds: float, then: Callable[[], None]) -> None:
-        if seconds <= 0.0:
-            then()
-            return
         self.aside[request] = None
         attempt = request.attempt
 

@@ -24,7 +24,7 @@ class Backoff:
 
     Attributes:
         attempts: attempts in all; an interruption of the last one fails the job.
-        pause: seconds before the second attempt.
+        pause: seconds before the second attempt; 0 only with few attempts, all of which one moment without a replica would use up.
         growth: factor from one pause to the next.
         longest: seconds that no pause exceeds.
         jitter: of a pause, the share that is random (uniform from none of it to all of it); drawn by job and attempt.
@@ -45,6 +45,8 @@ class Backoff:
     def __post_init__(self) -> None:
         at_least(self, attempts=1, pause=0, growth=1, longest=0, timeout=0, stall=0)
         within(self, 0.0, 1.0, "jitter")
+        if self.pause * self.longest == 0.0 and self.attempts > 100:
+            raise ValueError(f"pause: {self.pause!r} is not accepted with {self.attempts} attempts; accepted are pauses above 0")
 
     def limits(self, checkpoint: int | None = None) -> Limits:
         """What the engine is told."""

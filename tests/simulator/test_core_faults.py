@@ -2,6 +2,7 @@
 
 import pytest
 
+from edgewright.simulator import Scenario, ScenarioError, simulate
 from edgewright.simulator.availability import Cause
 
 ENGINE = {"preset": "ideal", "block_size": 16}
@@ -308,3 +309,19 @@ def test_no_job_goes_to_another_replica_on_the_device_that_went_down(boards, ask
     simulation.run_until(2.5)
     assert (job.replica, job.status, job.reason) == ("chat.a", "failed", "unavailable: chat (given up after 2 attempts)")
     assert not any(replica.queued + replica.running for replica in simulation.replicas.values())
+
+
+def test_trying_again_at_once_uses_up_attempts_without_recursion():
+    """The one replica is down: a hundred attempts at one moment, one after another, and the job has failed; thousands are refused."""
+    scenario = Scenario.load("hello").override(
+        {
+            "services.chat.failure": {"policy": "retry", "pause": 0.0, "attempts": 100},
+            "faults": {"out": {"kind": "crash", "targets": ["pi"], "at": [1.0], "lasts": 600.0}},
+            "services.chat.startup": {"weights": 1.0},
+        }
+    )
+    jobs = simulate(scenario).jobs
+    assert set(jobs.status) == {"failed"}
+    assert set(jobs.reason) == {"given up after 100 attempts"}
+    with pytest.raises(ScenarioError, match="accepted are pauses above 0"):
+        scenario.override({"services.chat.failure.attempts": 5000})
