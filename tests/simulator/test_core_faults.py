@@ -323,5 +323,5 @@ def test_trying_again_at_once_uses_up_attempts_without_recursion():
     jobs = simulate(scenario).jobs
     assert set(jobs.status) == {"failed"}
     assert all(reason.endswith("(given up after 100 attempts)") for reason in jobs.reason)
-    with pytest.raises(ScenarioError, match="accepted are pauses above 0"):
+    with pytest.raises(ScenarioError, match="accepted: pauses above 0"):
         scenario.override({"services.chat.failure.attempts": 5000})
