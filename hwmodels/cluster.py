@@ -259,10 +259,7 @@ class Cluster:
 
         How wrong: copies through the host overlap with the reads perfectly, and cost no CPU time.
         """
-        attachment = self.storage_of(device, storage)
-        owner = f"{attachment.device}.{attachment.name}"
-        asked = access(owner, attachment.storage, nbytes, random=random, block=block, depth=depth)
-        return self._moved(asked, attachment, device, nbytes, inward=True)
+        return self._accessed(device, nbytes, storage, write=False, random=random, block=block, depth=depth)
 
     def store(
         self,
@@ -274,10 +271,7 @@ class Cluster:
         depth: int | None = None,
     ) -> Demand:
         """Write bytes from the device's first pool to a storage (None: the device's first); the way of `load`, back."""
-        attachment = self.storage_of(device, storage)
-        owner = f"{attachment.device}.{attachment.name}"
-        asked = access(owner, attachment.storage, nbytes, write=True, random=random, block=block, depth=depth)
-        return self._moved(asked, attachment, device, nbytes, inward=False)
+        return self._accessed(device, nbytes, storage, write=True, random=random, block=block, depth=depth)
 
     def stage(self, device: str, nbytes: Quantity, inward: bool) -> Demand:
         """Copy bytes from a card's memory to that of its host, or (`inward`) back; raises `ValueError` for a device without a host."""
@@ -375,6 +369,12 @@ class Cluster:
             found, far = bundle([Hop(link, backward=not inward)]), {}
             found = replace(found, joules={device: found.joules[link.name]})
         return replace(found, usage={**found.usage, **far, f"{device}.{self.devices[device].main_pool.bus}": 1.0})
+
+    def _accessed(self, device: str, nbytes: Quantity, storage: str | None, *, write: bool, **how: Any) -> Demand:
+        """Read or write, `how` as in `storage_access.access`, and carry the bytes between the storage and the device."""
+        attachment = self.storage_of(device, storage)
+        asked = access(f"{attachment.device}.{attachment.name}", attachment.storage, nbytes, write=write, **how)
+        return self._moved(asked, attachment, device, nbytes, inward=not write)
 
     def _moved(self, asked: Demand, attachment: Attachment, device: str, nbytes: Quantity, *, inward: bool) -> Demand:
         """The access to a storage with the way between it and a device's first pool."""

@@ -147,7 +147,8 @@ def _cpu_model() -> str | None:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
-    return next((line.partition(":")[2].strip() for line in lines if line.lower().startswith(("model name", "model\t"))), None)
+    # x86 numbers its `model` besides naming it; Arm boards have a capital `Model` alone.
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))), None)
 
 
 def _caches(folder: Path) -> dict[str, int] | None:
