@@ -15,6 +15,7 @@ from edgewright.experiments.cli_catalogue import devices, policies, schema
 from edgewright.experiments.cli_compare import compare
 from edgewright.experiments.cli_explain import explain
 from edgewright.experiments.cli_kernels import kernels
+from edgewright.experiments.cli_reproduce import reproduce
 from edgewright.experiments.cli_run import check, report, run
 from edgewright.experiments.cli_sweep import sweep
 from edgewright.experiments.cli_validate import validate
@@ -55,5 +56,5 @@ def main() -> None:
     """
 
 
-for command in (run, sweep, compare, check, explain, report, validate, calibrate, devices, kernels, policies, schema):
+for command in (run, sweep, compare, check, explain, report, validate, reproduce, calibrate, devices, kernels, policies, schema):
     main.add_command(command)

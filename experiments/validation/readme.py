@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edgewright.experiments.pages import replace_section
 from edgewright.experiments.validation.report import Group, groups_of, judge, quantile
 from edgewright.experiments.validation.rows import Row
 
-__all__ = ["README", "replace_section", "table_of", "write_readme"]
+__all__ = ["README", "table_of", "write_readme"]
 
 README = Path(__file__).with_name("README.md")
 """The page."""
@@ -39,17 +40,7 @@ def write_readme(
     rows: Sequence[Row], devices: Mapping[tuple[str, str, str], list[float]], models: Mapping[tuple[str, str, str], list[float]]
 ) -> None:
     """Replace the table of all groups."""
-    replace_section("groups", table_of(groups_of(judge(rows)), devices, models))
-
-
-def replace_section(name: str, table: str, page: Path = README) -> None:
-    """Put a table between the marks of that name on the page; raises `ValueError` where it has no such marks."""
-    text = page.read_text(encoding="utf-8")
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    if begin not in text or end not in text:
-        raise ValueError(f"{page.name} has no marks {begin} and {end}")
-    head, rest = text.split(begin)
-    page.write_text(f"{head}{begin}\n\n{table}\n\n{end}{rest.split(end)[1]}", encoding="utf-8")
+    replace_section("groups", table_of(groups_of(judge(rows)), devices, models), README)
 
 
 def _figure(value: float | None) -> str:

@@ -16,7 +16,8 @@ from pathlib import Path
 import click
 
 from edgewright.experiments.cli_output import print_table
-from edgewright.experiments.validation.readme import replace_section
+from edgewright.experiments.pages import replace_section
+from edgewright.experiments.validation.readme import README
 from edgewright.experiments.validation.serving_replay import replayed
 from edgewright.experiments.validation.serving_run import ServingRun, Timings, measured, peer, read_run
 from edgewright.simulator.errors import ScenarioError
@@ -52,7 +53,7 @@ def main(folders: tuple[Path, ...], update: bool) -> None:
         rows += found
     print_table(HEADER, rows)
     if update:
-        replace_section("serving", markdown(rows))
+        replace_section("serving", markdown(rows), README)
 
 
 def compared(run: ServingRun) -> tuple[list[tuple[str, ...]], str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edgewright.experiments.validation.readme import README, replace_section
+from edgewright.experiments.validation.readme import README
 from edgewright.experiments.validation.serving import compared, main, markdown, statistics
 from edgewright.experiments.validation.serving_replay import replayed, scenario_of
 from edgewright.experiments.validation.serving_run import Timings, measured, peer, read_run
@@ -117,15 +117,6 @@ def test_statistics_leave_out_what_is_not_known():
     assert found["latency", "p99"] == 2.0
     assert not any(figure == "step" for figure, _ in found)
     assert statistics(None) == {}
-
-
-def test_a_section_is_replaced_and_the_rest_of_the_page_stays(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("head\n<!-- one -->\nold\n<!-- /one -->\ntail\n", encoding="utf-8")
-    replace_section("one", "new", page)
-    assert page.read_text(encoding="utf-8") == "head\n<!-- one -->\n\nnew\n\n<!-- /one -->\ntail\n"
-    with pytest.raises(ValueError, match="has no marks <!-- two -->"):
-        replace_section("two", "new", page)
 
 
 def hosted(**engine: object) -> Scenario:
