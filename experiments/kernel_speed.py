@@ -23,7 +23,7 @@ from edgewright.experiments.operator_speed import operator_rows, storage_rows
 from edgewright.hwmodels.kernel_work import kernel_work
 from edgewright.kernels import Effort, Kernel, Sample, UnknownKernel, kernel, measure, native_status
 
-__all__ = ["MARKS", "README", "Row", "main", "tables"]
+__all__ = ["MARKS", "README", "Row", "machine_name", "main", "tables"]
 
 README = Path(__file__).parents[1] / "kernels" / "README.md"
 """Where the tables are shown."""
@@ -174,13 +174,19 @@ def tables(kept: Mapping[str, str] = MappingProxyType({})) -> str:
 
 
 def _table(title: str, head: tuple[str, ...], rows: Callable[[], Iterator[Row]]) -> str:
-    lines = [f"### {title}", "", f"Measured {date.today().isoformat()} on {_machine()}, {native_status().reason}. `*`: not trusted.", ""]
+    lines = [
+        f"### {title}",
+        "",
+        f"Measured {date.today().isoformat()} on {machine_name()}, {native_status().reason}. `*`: not trusted.",
+        "",
+    ]
     lines += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     lines += [f"| {' | '.join((*row.cells, *row.figures))} |" for row in rows()]
     return "\n".join([*lines, ""])
 
 
-def _machine() -> str:
+def machine_name() -> str:
+    """The processor by its name, family and model, and how many cores there are."""
     try:
         info = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
