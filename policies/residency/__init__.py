@@ -13,5 +13,6 @@ from edgewright.policies.residency.lru import Lru
 from edgewright.policies.residency.mmap import Mmap
 from edgewright.policies.residency.pinned import Pinned
 from edgewright.policies.residency.streaming_window import StreamingWindow
+from edgewright.policies.residency.swap import Swap
 
-__all__ = ["AllResident", "Lru", "Mmap", "Pinned", "StreamingWindow", "held_bytes", "overfull", "weight_budget"]
+__all__ = ["AllResident", "Lru", "Mmap", "Pinned", "StreamingWindow", "Swap", "held_bytes", "overfull", "weight_budget"]

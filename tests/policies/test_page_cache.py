@@ -11,7 +11,7 @@ from edgewright.hwmodels import Attachment, Cluster, Storage
 from edgewright.hwmodels.ideal import ideal_device
 from edgewright.policies.conformance import check_policy
 from edgewright.policies.partitioning import Single
-from edgewright.policies.residency import Lru, Mmap
+from edgewright.policies.residency import Lru, Mmap, Swap
 from edgewright.policies.residency.page_cache import cyclic_hits
 from edgewright.policies.timeline import makespan
 from edgewright.policies.views import ReplicaSpec
@@ -93,9 +93,9 @@ def chain(*pages):
     return Model(f"chain{pages}", blocks, 1, 1, True, cuts=tuple(range(1, len(pages))))
 
 
-def spec(pages):
-    """Memory for so many pages; a disk of 100 pages/s that answers after 0.1 s; computing takes no time."""
-    disk = Storage("disk", "Disk", 100.0 * PAGE, 1.0, 0.1)
+def spec(pages, write=1.0 / PAGE):
+    """Memory for so many pages; a disk of 100 pages/s that answers after 0.1 s; computing takes no time. `write`: pages/s."""
+    disk = Storage("disk", "Disk", 100.0 * PAGE, write * PAGE, 0.1)
     cluster = Cluster({"d": ideal_device(1e30)}, attachments=(Attachment("disk", "d", disk),))
     return ReplicaSpec("chat.edge", ("d",), cluster, BYTE, {"d": pages * float(PAGE)})
 
@@ -132,6 +132,31 @@ def test_it_says_that_memory_is_page_cache():
     assert (placement.resident_as, placement.resident, placement.reads) == ("page cache", {"d": 60.0 * PAGE}, ("d",))
 
 
-@pytest.mark.parametrize("policy", [Mmap(replacement="random"), Mmap(readahead=4096.0, depth=8)], ids=repr)
+# -- swap ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_swapping_writes_what_it_reads_unless_clean_copies_are_kept():
+    """Memory for 60 of 100 pages: two blocks of 50, read in 0.1 s + 0.5 s each at 100 pages/s in clusters of 10, and written before that
+    in 0.1 s + 1 s at 50 pages/s."""
+    replica = spec(60, write=50.0)
+    times = {}
+    for write_back in (True, False):
+        policy = Swap(cluster=10.0 * PAGE, write_back=write_back)
+        placement = policy.arrange(Single().plan(chain(50, 50), replica), replica)
+        times[write_back] = makespan(placement.program, replica.cluster, TOKEN)
+    assert times[False] == pytest.approx(1.2)
+    assert times[True] == pytest.approx(1.2 + 2.2)
+    assert placement.resident == {"d": 60.0 * PAGE}
+
+
+def test_what_fits_is_not_swapped():
+    assert seconds(Swap(), 100) == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Mmap(replacement="random"), Mmap(readahead=4096.0, depth=8), Swap(replacement="random"), Swap(write_back=False, depth=1)],
+    ids=repr,
+)
 def test_hyper_parameters_conform(policy):
     check_policy(policy)

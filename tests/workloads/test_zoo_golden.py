@@ -36,6 +36,7 @@ PUBLISHED = {  # parameters, tied tensors once
     "mistral-7b": (7_241_732_096, "index of mistralai/Mistral-7B-v0.1; recalled"),
     "mixtral-8x7b": (46_702_792_704, "index of mistralai/Mixtral-8x7B-v0.1; recalled"),
     "olmoe-1b-7b": (6_919_161_856, "index of allenai/OLMoE-1B-7B-0924; recalled"),
+    "open-llama-3b": (3_426_473_600, "index of openlm-research/open_llama_3b; recalled"),
     "opt-125m": (125_239_296, "checkpoint facebook/opt-125m; recalled"),
     "phi-3-mini": (3_821_079_552, "index of microsoft/Phi-3-mini-4k-instruct; recalled"),
     "phi-3.5-moe": (41_873_153_344, "index of microsoft/Phi-3.5-MoE-instruct; recalled"),
@@ -52,6 +53,7 @@ PUBLISHED = {  # parameters, tied tensors once
     "smollm-360m": (361_821_120, "index of HuggingFaceTB/SmolLM-360M; recalled"),
     "smollm2-1.7b": (1_711_376_384, "index of HuggingFaceTB/SmolLM2-1.7B; recalled"),
     "tinyllama-1.1b": (1_100_048_384, "index of TinyLlama/TinyLlama-1.1B-Chat-v1.0; recalled"),
+    "yi-34b": (34_388_917_248, "index of 01-ai/Yi-34B; recalled"),
 }
 
 ACTIVE = {  # billions per token
