@@ -1,15 +1,14 @@
-"""TPI-LLM as a scenario (tpi_llm.yaml): star against ring over the latency of links, disks hidden under compute and all-reduce, a window of
+"""TPI-LLM's scenario in closed form: star against ring over the latency of links, disks hidden under compute and all-reduce, a window of
 memory, and one device alone with and without overlap."""
-
-from pathlib import Path
 
 import pytest
 
+from edgewright.experiments.reproductions.catalogue import folder_of
 from edgewright.simulator import Scenario, simulate
 from edgewright.workloads import zoo
 from edgewright.workloads.formats import format_named
 
-TPI = Scenario.load(Path(__file__).with_name("tpi_llm.yaml"))
+TPI = Scenario.load(folder_of("tpi-llm") / "scenario.yaml")
 SMALL = TPI.override({"services.chat.model": "llama-2-7b"})
 """32 layers of attention (4 x 4096^2 weights) and feed-forward (3 x 4096 x 11008), which in eighths also fit the devices' memory."""
 
