@@ -66,14 +66,19 @@ def explain(scenario: str, replica: str | None, batch: int, context: int, prefil
 
 
 def _sample(setup: Setup, batch: int, context: int, prefill: int) -> Step:
-    """A step of like sequences; routed experts are taken at their expectation."""
+    """A step of like sequences, their context all prompt; routed experts are taken at their expectation."""
+    import numpy as np
+
+    from edgewright.simulator.stepping import decoded, prefilled, step_at
     from edgewright.workloads import Step
 
     if not setup.model.generates:
         return Step(items=batch)
+    windows, policy = setup.model.windows, setup.tables[0].kv
     if prefill:
-        return Step.of(prefill=[(0, prefill)] * batch, windows=setup.model.windows)
-    return Step.of(decode=[context] * batch, windows=setup.model.windows)
+        return prefilled([(prefill, 0, prefill)] * batch, windows, policy)
+    contexts = np.full((batch, 1), float(context))
+    return step_at(decoded(contexts, contexts, windows, policy), 0)
 
 
 def _explained(setup: Setup, step: Step) -> Iterator[_Row]:

@@ -8,9 +8,11 @@ attention:
 |---|---|---|
 | `heavy_hitters`, `greedy_heavy_hitters` | attention summed over steps | H2O: Zhang et al., NeurIPS 2023 |
 | `persistent_importance` | steps in which a token drew less than its even share | Scissorhands: Liu et al., NeurIPS 2023 |
-| `gumbel_scores`, then `heavy_hitters` | softmax of logits with Gumbel noise and a temperature | Keyformer: Adnan et al., MLSys 2024,
-arXiv 2403.09054 | | `persistent_positions` | attention of a few selection layers, reused by the layers between | TidalDecode: Yang et al.,
-arXiv 2410.05076 | | `filtered_prompt` | an early layer's attention of the last query, pooled | GemFilter: Shi et al., arXiv 2409.17422 |
+| `gumbel_scores`, then `greedy_masks` | softmax of logits with noise and a temperature | Keyformer: Adnan et al., arXiv 2403.09054 |
+| `persistent_positions` | attention of a few selection layers, reused between | TidalDecode: Yang et al., arXiv 2410.05076 |
+| `filtered_prompt` | an early layer's attention of the last query, pooled | GemFilter: Shi et al., arXiv 2409.17422 |
+| `observed_prompt` | attention of the prompt's last queries, pooled | SnapKV: Li et al., arXiv 2404.14469 |
+| `top_pages` | an upper bound of each page's attention | Quest: Tang et al., arXiv 2406.10774 |
 | `window` | none | StreamingLLM: Xiao et al., ICLR 2024 |
 
 How wrong: the algorithms are exact as described here; where a paper leaves a choice open (ties, pooling at the ends) it is stated.
@@ -18,6 +20,7 @@ How wrong: the algorithms are exact as described here; where a paper leaves a ch
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -37,14 +40,18 @@ __all__ = [
     "Positions",
     "filtered_prompt",
     "greedy_heavy_hitters",
+    "greedy_masks",
     "gumbel_scores",
     "heavy_hitters",
     "lloyd_step",
+    "observed_prompt",
     "persistent_importance",
     "persistent_positions",
+    "renormalised",
     "retained",
     "temperature",
     "top",
+    "top_pages",
     "window",
 ]
 
@@ -80,34 +87,50 @@ def greedy_heavy_hitters(attention: Floats, kept: int, recent: int) -> Mask:
 
     Args:
         attention: (steps, context): row s is the attention of token `context - steps + s`, zero behind it. The tokens before the first row
-        are
-            the prompt, which is cut to `kept` tokens at once after its last token's attention, row 0 (or the sum of the prompt's rows, if
-            that is what the caller puts there).
+            are the prompt, which is cut to `kept` tokens at once after its last token's attention, row 0 (or the sum of the prompt's rows,
+            if that is what the caller puts there).
         kept: tokens that stay; `recent` of them are the latest.
 
     An evicted token cannot return: what it would have drawn later is lost, so that its score stands still. Of equal scores the later goes.
     """
+    last: Mask = greedy_masks(attention, kept, recent, renormalised)[-1]
+    return last
+
+
+def greedy_masks(attention: Floats, kept: int, recent: int, score: Callable[[Floats, Floats, int], Floats]) -> Mask:
+    """The tokens that stay after each step, (steps, context), where each step adds to the scores of those that are there and evicts.
+
+    Args:
+        attention, kept, recent: as in `greedy_heavy_hitters`.
+        score: from a step's whole row, the same with evicted tokens at zero, and the step's number, to what it adds to the scores.
+    """
     steps, context = attention.shape
     alive, scores = np.zeros(context, dtype=bool), np.zeros(context)
+    found = np.zeros((steps, context), dtype=bool)
     for step in range(steps):
         seen = context - steps + step + 1
         alive[seen - 1 if step else 0 : seen] = True
-        row = np.where(alive, attention[step], 0.0)
-        scores += row / row.sum() * attention[step].sum() if row.sum() else 0.0
-        mask = heavy_hitters(np.where(alive[:seen], scores[:seen], -1.0), min(kept, seen), min(recent, seen))
-        alive[:seen] &= mask
-    return alive
+        scores += score(attention[step], np.where(alive, attention[step], 0.0), step)
+        alive[:seen] &= heavy_hitters(np.where(alive[:seen], scores[:seen], -1.0), min(kept, seen), min(recent, seen))
+        found[step] = alive
+    return found
 
 
-def persistent_importance(attention: Floats, kept: int, recent: int, history: int) -> Mask:
+def renormalised(row: Floats, left: Floats, step: int) -> Floats:
+    """What is left of a row of attention, scaled to the row's sum: the softmax over the tokens that are there."""
+    return left / left.sum() * row.sum() if left.sum() else left * 0.0
+
+
+def persistent_importance(attention: Floats, kept: int, recent: int, history: int, seen: Positions | None = None) -> Mask:
     """As Scissorhands drops: of the tokens before the last `recent`, those that were least often important in the last `history` steps.
 
-    A token is important in a step if it draws at least an even share of the attention, 1 / (tokens seen). `attention` is (steps, context).
-    Of equal counts the earlier token stays.
+    A token is important in a step if it draws at least an even share of the attention, 1 / (tokens seen). `attention` is (steps, context),
+    `seen` how many of the tokens each step could attend to; None: one more in each step, all in the last. Of equal counts the earlier
+    token stays.
     """
     steps, context = attention.shape
-    seen = np.arange(context - steps + 1, context + 1)
-    important = attention >= (attention.sum(axis=1) / seen)[:, None]
+    count = np.arange(context - steps + 1, context + 1) if seen is None else seen
+    important = attention >= (attention.sum(axis=1) / count)[:, None]
     return heavy_hitters(important[-history:].sum(axis=0).astype(np.float64), kept, recent)
 
 
@@ -151,6 +174,32 @@ def filtered_prompt(logits: Floats, count: int, pool: int = 5) -> Positions:
     """
     smooth = np.convolve(logits.sum(axis=0), np.ones(pool) / pool, mode="same")
     return np.sort(top(smooth, count))
+
+
+def observed_prompt(attention: Floats, count: int, recent: int, pool: int = 5) -> Mask:
+    """The prompt's tokens that SnapKV keeps for one head: its last `recent`, and of the others those that its last `recent` queries saw.
+
+    `attention` is (queries, prompt), those last queries; each token's sum is the greatest over its `pool` neighbours (max pooling, so that
+    what stands around a token stays with it). `count` tokens in all; ties go to the earlier position.
+    """
+    summed, reach = attention.sum(axis=0), pool // 2
+    padded = np.pad(summed, reach, constant_values=-np.inf)
+    smooth = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
+    return heavy_hitters(smooth, count, recent)
+
+
+def top_pages(attention: Floats, count: int, page: int) -> Mask:
+    """The positions in those pages of `page` tokens whose most attended token is highest, as many whole pages as hold `count` tokens.
+
+    Quest bounds a page's products by the least and greatest of its keys per channel; the greatest true product stands here, which no
+    bound ranks better than. Ties go to the earlier page; the last page may be short.
+    """
+    pages = -(-len(attention) // page)
+    best = np.pad(attention, (0, pages * page - len(attention))).reshape(pages, page).max(axis=1)
+    chosen = np.zeros(pages, dtype=bool)
+    chosen[top(best, -(-count // page))] = True
+    mask: Mask = np.repeat(chosen, page)[: len(attention)]
+    return mask
 
 
 def lloyd_step(points: Floats, centres: Floats) -> tuple[Floats, Positions]:

@@ -34,7 +34,9 @@ __all__ = [
     "FailureAgent",
     "FailurePolicy",
     "Footprint",
+    "KvFollowing",
     "KvPolicy",
+    "KvWork",
     "Limits",
     "OrchestrationPolicy",
     "Outcome",
@@ -127,6 +129,42 @@ class KvPolicy(Protocol):
         """The real selection, for quality: accumulated attention per cached position `(context,)` to a boolean mask of those kept.
 
         Keeps exactly `footprint(prompt, context).attended` positions.
+        """
+        ...
+
+
+@runtime_checkable
+class KvWork(Protocol):
+    """What a `KvPolicy` has besides where its layers differ, or where scoring, choosing and moving tokens takes work of its own.
+
+    `refit` puts operators into the model that see a step in a role (`workloads.kv_operators`); `decoding` and `prefilling` give the sums
+    of every role, whose names are the policy's own affair. A role that they leave out has nothing to do.
+    """
+
+    def refit(self, model: Model) -> Model:
+        """The model with the policy's work in it: as many parameters and cached numbers. Raises `ValueError` for one it cannot serve."""
+        ...
+
+    def decoding(self, prompt: Quantity, context: Quantity) -> Mapping[str, Quantity]:
+        """Cached tokens that each role reads in one decode step of a sequence, elementwise, as in `footprint`."""
+        ...
+
+    def prefilling(self, prompt: int, past: int, new: int, windows: Sequence[int]) -> Mapping[str, Step]:
+        """What each role sees of a chunk of `new` prompt tokens after `past` others. A prompt computed in one chunk or in several asks
+        for the same work of choosing once it is whole (`past < prompt <= past + new`)."""
+        ...
+
+
+@runtime_checkable
+class KvFollowing(Protocol):
+    """What a `KvPolicy` has besides whose real algorithm chooses as steps go by, or across layers: more than one row of scores can say."""
+
+    def follow(self, attention: Any, prompt: int) -> Any:
+        """Which tokens each layer attends to in each step: a boolean mask in the shape of `attention`.
+
+        `attention` is (layers, steps, context), what each layer would spread with every token at hand: row s is of token
+        `context - steps + s`, zero behind it; rows of tokens before `prompt` are the prompt's last. The prompt attends to all that it
+        sees, whatever is evicted later.
         """
         ...
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgewright.hwmodels import Attachment, Cluster, Connection, Device
 from edgewright.policies.experts import profiled
-from edgewright.policies.families import ExpertsPolicy, Placement
+from edgewright.policies.families import ExpertsPolicy, KvWork, Placement
 from edgewright.policies.views import ReplicaSpec
 from edgewright.simulator.assemble_devices import device_of, link_of, storage_of
 from edgewright.simulator.errors import Key, ScenarioError, spoken
@@ -94,7 +94,7 @@ def build_placements(scenario: Scenario, cluster: Cluster) -> tuple[Setup, ...]:
 
     Raises `ScenarioError`, naming the policy, if one of them refuses the model or the devices.
     """
-    models: dict[tuple[ModelTable, str | None], tuple[Model, Format]] = {}
+    models: dict[tuple[str, ModelTable, str | None], tuple[Model, Format]] = {}
     return tuple(
         _setup(scenario, cluster, name, index, copy, devices, models)
         for name, service in scenario.services.items()
@@ -122,17 +122,17 @@ def _setup(
     index: int,
     copy: str,
     devices: tuple[str, ...],
-    models: dict[tuple[ModelTable, str | None], tuple[Model, Format]],
+    models: dict[tuple[str, ModelTable, str | None], tuple[Model, Format]],
 ) -> Setup:
     service = scenario.services[name]
     replica = service.replicas[index]
     key: Key = ("services", name, "replicas", index)
     source, wanted = replica.model or service.model, replica.format or service.format
     assert source is not None, "the service's table requires a model"
-    if (source, wanted) not in models:
-        models[source, wanted] = _model(scenario, source, wanted, key if replica.model else ("services", name))
-    model, format = models[source, wanted]
-    format = _cached_in(format, service.kv.bits)
+    if (name, source, wanted) not in models:
+        model, format = _model(scenario, source, wanted, key if replica.model else ("services", name))
+        models[name, source, wanted] = _refitted(scenario, name, model), _cached_in(format, service.kv.bits)
+    model, format = models[name, source, wanted]
     budget = None if replica.weight_budget is None else dict.fromkeys(devices, replica.weight_budget)
     spec = ReplicaSpec(f"{name}.{copy}", devices, cluster, format, budget)
     router = _router(scenario, name, model)
@@ -173,6 +173,22 @@ def _experts(replica: ReplicaTable, router: Router | None) -> ExpertsPolicy | No
     if router is None:
         return None
     return profiled(replica.experts, router) if isinstance(router, RoutingProcess) else replica.experts
+
+
+def _refitted(scenario: Scenario, name: str, model: Model) -> Model:
+    """The model with the work that the engine and the KV policy have besides it."""
+    from edgewright.workloads.kv_operators import with_copies
+
+    service, family = scenario.services[name], "kv"
+    copies = service.engine.built().cache_copies
+    try:
+        made = service.kv.refit(model) if isinstance(service.kv, KvWork) else model
+        family = "engine"
+        return with_copies(made, copies) if copies and model.generates else made
+    except ValueError as error:
+        problem, accepted = spoken(str(error))
+        found = f"cannot serve {model.name}: {problem}"
+        raise scenario.error(("services", name, family), found, accepted, getattr(service, family)) from None
 
 
 def _cached_in(format: Format, bits: float | None) -> Format:

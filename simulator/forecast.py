@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgewright.hwmodels import Cluster, Demand
 from edgewright.policies.compile import Strand
 from edgewright.policies.timeline import price_classes, timeline
-from edgewright.workloads import Attended, Step
+from edgewright.simulator.stepping import decoded, prefilled, step_at
+from edgewright.workloads import Step
 
 if TYPE_CHECKING:
     from edgewright.simulator.assemble import Setup
@@ -27,13 +30,14 @@ class Forecast:
         self.cluster = cluster
         self.model = setup.model
         self.placement = setup.placement
+        self.kv = setup.tables[0].kv
         self.strands = strands
 
     def seconds_of(self, job: Any, expected_output: int, queued: int, queued_tokens: int, batch: int) -> float:
         """Time to a job's last token: queued prompts and its own first, then decoding in a batch of that size."""
         if not self.model.generates:
             return (queued + 1) * self.seconds(self.probe(1, 0))
-        prefill = self.seconds(Step.of(prefill=[(0, queued_tokens + job.prompt)], windows=self.model.windows))
+        prefill = self.seconds(self._prompt(queued_tokens + job.prompt))
         return prefill + expected_output * self.seconds(self.probe(batch, job.prompt + expected_output // 2))
 
     def joules_of(self, job: Any, expected_output: int, batch: int) -> float:
@@ -41,14 +45,17 @@ class Forecast:
         if not self.model.generates:
             return self.joules(self.probe(1, 0))
         decode = self.joules(self.probe(batch, job.prompt + expected_output // 2)) / batch
-        return self.joules(Step.of(prefill=[(0, job.prompt)], windows=self.model.windows)) + expected_output * decode
+        return self.joules(self._prompt(job.prompt)) + expected_output * decode
 
     def probe(self, batch: int, context: int) -> Step:
-        """A plain step: `batch` sequences decoding at `context`, or that many one-shot inputs."""
+        """A plain step: `batch` sequences decoding at `context`, all of it prompt, or that many one-shot inputs."""
         if not self.model.generates:
             return Step(items=batch)
-        windowed = {window: Attended(context=float(batch * min(window, context))) for window in self.model.windows}
-        return Step(decode=batch, emits=batch, full=Attended(context=float(batch * context)), windowed=windowed)
+        contexts = np.full((batch, 1), float(context))
+        return step_at(decoded(contexts, contexts, self.model.windows, self.kv), 0)
+
+    def _prompt(self, tokens: int) -> Step:
+        return prefilled([(tokens, 0, tokens)], self.model.windows, self.kv)
 
     def seconds(self, step: Step) -> float:
         """Seconds of a step."""

@@ -39,6 +39,8 @@ class EnginePreset:
             sequences keep fewer tokens, and so run out later, is the business of the KV policy, which evicts tokens, not sequences.
         swap_to: that tier: `host`, the memory of a card's host, or the name of a storage; `swap_space` bytes of it per device.
         prefix_caching: whether prompts that begin alike share the blocks of their beginning (paged memory only).
+        cache_copies: how often each decode step copies the cache that it attends to: 0 where tokens are written in place, 1 where a
+            contiguous cache is concatenated with the new token, 2 where beams are reordered besides.
         assumed: which of the figures are assumptions.
     """
 
@@ -58,6 +60,7 @@ class EnginePreset:
     swap_to: str = "host"
     swap_space: float = 4.0 * 2**30
     prefix_caching: bool = True
+    cache_copies: float = 0.0
     assumed: tuple[str, ...] = ()
 
     def with_(self, figures: Mapping[str, Any]) -> EnginePreset:
@@ -95,5 +98,14 @@ _LLAMA_CPP = EnginePreset(
     assumed=("slot_tokens", "workspace", "step_overhead", "sequence_overhead"),
 )
 
-PRESETS: Mapping[str, EnginePreset] = MappingProxyType({preset.name: preset for preset in (_IDEAL, _VLLM, _LLAMA_CPP)})
+_TRANSFORMERS = EnginePreset(
+    "transformers",
+    "Hugging Face Transformers `generate`, eager: the cache is one tensor per layer, as long as the context, which each step concatenates"
+    " with the new token (`DynamicCache.update`); nothing is shared; host time is the device's `software`",
+    preemption="reject",
+    prefix_caching=False,
+    cache_copies=1.0,
+)
+
+PRESETS: Mapping[str, EnginePreset] = MappingProxyType({preset.name: preset for preset in (_IDEAL, _VLLM, _LLAMA_CPP, _TRANSFORMERS)})
 """The engine presets by name."""

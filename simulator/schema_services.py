@@ -93,6 +93,10 @@ class EngineTable(NamedTable):
     swap_space: Bytes | None = Field(default=None, gt=0, description="bytes for swapped KV on each device's host or storage")
     prefix_caching: bool | None = Field(default=None, description="whether prompts that begin alike share KV blocks")
 
+    cache_copies: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="copies of the attended cache per step: 1 to append, 2 to reorder beams too"
+    )
+
     @model_validator(mode="after")
     def _known(self) -> EngineTable:
         if self.preset not in PRESETS:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgewright.hwmodels import Quantity
-from edgewright.policies.families import KvPolicy
+from edgewright.policies.families import KvPolicy, KvWork
 from edgewright.simulator.request import Request
 from edgewright.simulator.stretch import at_iteration
 from edgewright.workloads import Attended, Step
 
-__all__ = ["decode_run", "fetched_tokens", "mixed_step", "step_at"]
+__all__ = ["decode_run", "decoded", "mixed_step", "prefilled", "step_at"]
 
 
 def mixed_step(decoding: Sequence[Request], chunks: Sequence[tuple[Request, int]], windows: Sequence[int], policy: KvPolicy) -> Step:
@@ -22,35 +23,75 @@ def mixed_step(decoding: Sequence[Request], chunks: Sequence[tuple[Request, int]
 
     A prompt that is finished yields a token, unless its job wants none (only the cache, as a draft model's does).
     """
-    past = [(request.context, tokens) for request, tokens in chunks if tokens]
+    past = [(request.prompt, request.context, tokens) for request, tokens in chunks if tokens]
     finishing = sum(1 for request, tokens in chunks if tokens and tokens == request.prompt_left and request.remaining > 0)
-    step = Step.of(prefill=past, windows=windows, emits=finishing + len(decoding))
+    step = prefilled(past, windows, policy, emits=finishing + len(decoding))
     if not decoding:
         return step
-    run = decode_run(decoding, 1, windows, policy)
-    return replace(
-        step,
-        decode=len(decoding),
-        full=step.full._replace(context=at_iteration(run.full.context, 0)),
-        windowed={w: step.windowed[w]._replace(context=at_iteration(run.windowed[w].context, 0)) for w in windows},
-    )
+    return _together(step_at(decode_run(decoding, 1, windows, policy), 0), step)
 
 
 def decode_run(decoding: Sequence[Request], iterations: int, windows: Sequence[int], policy: KvPolicy) -> Step:
     """Steps of pure decoding, the attention sums as arrays over the iterations: each caches one token more and attends to it too."""
     prompts = np.array([request.prompt for request in decoding], dtype=np.float64)[:, None]
     contexts = np.array([request.context for request in decoding], dtype=np.float64)[:, None] + np.arange(1.0, iterations + 1.0)
-    attended = np.broadcast_to(np.asarray(policy.footprint(prompts, contexts).attended, dtype=np.float64), contexts.shape)
+    return decoded(prompts, contexts, windows, policy)
+
+
+def decoded(prompts: NDArray[np.float64], contexts: NDArray[np.float64], windows: Sequence[int], policy: KvPolicy) -> Step:
+    """Decode steps of sequences with these prompts `(sequences, 1)` at these contexts `(sequences, steps)`, the new tokens included."""
+    count = len(contexts)
+
+    def seen(tokens: Quantity) -> Step:
+        attended = np.broadcast_to(np.asarray(tokens, dtype=np.float64), contexts.shape)
+        windowed = {window: Attended(context=np.minimum(attended, window).sum(axis=0)) for window in windows}
+        return Step(decode=count, emits=count, full=Attended(context=attended.sum(axis=0)), windowed=windowed)
+
+    step = seen(policy.footprint(prompts, contexts).attended)
+    outcomes = _fetched(prompts, contexts, policy)
+    if not isinstance(policy, KvWork):
+        return replace(step, outcomes=outcomes)
+    return replace(step, outcomes=outcomes, roles={role: seen(tokens) for role, tokens in policy.decoding(prompts, contexts).items()})
+
+
+def prefilled(chunks: Sequence[tuple[int, int, int]], windows: Sequence[int], policy: KvPolicy, emits: int | None = None) -> Step:
+    """A step of prompt chunks `(prompt, past, new)`; `emits` as in `Step.of`."""
+    step = Step.of(prefill=[(past, new) for _, past, new in chunks], windows=windows, emits=emits)
+    if not isinstance(policy, KvWork):
+        return step
+    roles: dict[str, Step] = {}
+    for chunk in chunks:
+        for role, seen in policy.prefilling(*chunk, windows=windows).items():
+            roles[role] = _together(roles[role], seen) if role in roles else seen
+    return replace(step, roles=roles)
+
+
+def _together(one: Step, other: Step) -> Step:
+    """Both at once: counts and sums added, in every role; what is emitted is the second's."""
+    first, second = one.roles, other.roles
+    roles = None if first is None or second is None else {role: _of_both(first, second, role) for role in {**first, **second}}
+    windows = {**one.windowed, **other.windowed}
     return Step(
-        decode=len(decoding),
-        emits=len(decoding),
-        full=Attended(context=attended.sum(axis=0)),
-        windowed={window: Attended(context=np.minimum(attended, window).sum(axis=0)) for window in windows},
-        outcomes=fetched_tokens(prompts, contexts, policy),
+        decode=one.decode + other.decode,
+        prefill=one.prefill + other.prefill,
+        emits=other.emits,
+        full=_summed(one.full, other.full),
+        windowed={window: _summed(one.attended(window), other.attended(window)) for window in windows},
+        outcomes={**one.outcomes, **other.outcomes},
+        roles=roles,
     )
 
 
-def fetched_tokens(prompts: Quantity, contexts: Quantity, policy: KvPolicy) -> dict[str, Quantity]:
+def _of_both(one: Mapping[str, Step], other: Mapping[str, Step], role: str) -> Step:
+    found = [roles[role] for roles in (one, other) if role in roles]
+    return _together(*found) if len(found) == 2 else found[0]
+
+
+def _summed(one: Attended, other: Attended) -> Attended:
+    return Attended(one.context + other.context, one.pairs + other.pairs, one.reads + other.reads)
+
+
+def _fetched(prompts: Quantity, contexts: Quantity, policy: KvPolicy) -> dict[str, Quantity]:
     """Cached tokens that decoding fetches from storage in each step, as the outcome `kv.fetched`; nothing if the policy fetches none."""
     fetched = np.asarray(policy.footprint(prompts, contexts).fetched, dtype=np.float64)
     if not fetched.any():
@@ -65,6 +106,7 @@ def step_at(step: Step, iteration: int) -> Step:
         full=_at(step.full, iteration),
         windowed={window: _at(sums, iteration) for window, sums in step.windowed.items()},
         outcomes={name: _outcome(value, iteration) for name, value in step.outcomes.items()},
+        roles=None if step.roles is None else {role: step_at(seen, iteration) for role, seen in step.roles.items()},
     )
 
 

@@ -6,7 +6,8 @@ For the quality of KV policies: which part of the attention falls on the tokens 
 - `recent_share` over the latest tokens, falling by `exp(-age / recency)`;
 - the rest in proportion to importance, `u ** -exponent` with `u` uniform: sorted, it falls as the rank to the power `-exponent` (heavy
   hitters: Zhang et al., H2O, NeurIPS 2023). At any two steps a token has the same importance with probability `persistence` (Liu et al.,
-  Scissorhands, NeurIPS 2023: importance persists), else independent ones.
+  Scissorhands, NeurIPS 2023: importance persists), else independent ones. In any two layers a token has the same lasting importance
+  with probability `agreement` (Yang et al., TidalDecode, arXiv 2410.05076: neighbouring layers choose much the same tokens).
 
 How wrong: the shares differ by model, layer and head and must be set for one; neighbours are independent here, where real heavy tokens
 come in phrases.
@@ -42,6 +43,7 @@ class AttentionProcess:
         recency: tokens over which it falls to 1/e.
         exponent: of the power law of importance by rank; 0: all alike.
         persistence: from 0 (importance is drawn anew in each step) to 1 (it never changes).
+        agreement: from 0 (each layer has important tokens of its own) to 1 (all have the same).
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -52,6 +54,7 @@ class AttentionProcess:
     recency: Positive = 32.0
     exponent: NonNegative = 1.0
     persistence: Share = 0.8
+    agreement: Share = 0.8
 
     def __post_init__(self) -> None:
         if self.sink_share + self.recent_share > 1.0:
@@ -59,9 +62,12 @@ class AttentionProcess:
         if self.sink_share and not self.sinks:
             raise ValueError(f"a sink_share of {self.sink_share} needs at least one sink")
 
-    def scores(self, stream: Stream, context: int, step: int, *, sequence: int = 0) -> NDArray[np.float64]:
-        """Attention of decode step `step` to each of `context >= 1` cached tokens, `(context,)`, not negative, of sum 1."""
-        heavy = self._importance(stream, context, step, sequence)
+    def scores(self, stream: Stream, context: int, step: int, *, sequence: int = 0, layer: int | None = None) -> NDArray[np.float64]:
+        """Attention of decode step `step` to each of `context >= 1` cached tokens, `(context,)`, not negative, of sum 1.
+
+        `layer`: of that layer; None: of one that has what layers have in common.
+        """
+        heavy = self._importance(stream, context, step, sequence, layer)
         recent = np.exp(-np.arange(context - 1, -1, -1) / self.recency)
         rest = 1.0 - self.sink_share - self.recent_share
         scores: NDArray[np.float64] = heavy * (rest / heavy.sum()) + recent * (self.recent_share / recent.sum())
@@ -80,9 +86,14 @@ class AttentionProcess:
             total[:seen] += self.scores(stream, seen, seen, sequence=sequence)
         return total
 
-    def _importance(self, stream: Stream, context: int, step: int, sequence: int) -> NDArray[np.float64]:
+    def _importance(self, stream: Stream, context: int, step: int, sequence: int, layer: int | None) -> NDArray[np.float64]:
         lasting = stream.child("lasting").uniforms(context, sequence)
-        passing = stream.child("passing").uniforms(context, sequence, step)
-        lasts = stream.child("lasts").uniforms(context, sequence, step) < sqrt(self.persistence)
+        index: tuple[int, ...] = (sequence, step)
+        if layer is not None:
+            agrees = stream.child("agrees").uniforms(context, sequence, layer) < sqrt(self.agreement)
+            lasting = np.where(agrees, lasting, stream.child("own").uniforms(context, sequence, layer))
+            index = (sequence, step, layer)
+        passing = stream.child("passing").uniforms(context, *index)
+        lasts = stream.child("lasts").uniforms(context, *index) < sqrt(self.persistence)
         drawn: NDArray[np.float64] = np.where(lasts, 1.0 - lasting, 1.0 - passing)
         return np.asarray(drawn**-self.exponent, dtype=np.float64)

@@ -44,6 +44,8 @@ class Step:
         windowed: attention sums by window size, for models with local layers.
         outcomes: amounts that only the run can tell (bytes of experts to load, tokens per expert device), by name; `moe.py` reads
             `moe<layer>.distinct`, the distinct experts that the step touches in a layer.
+        roles: the step as operators in a role see it (`kv_operators.py`): layers that attend to other
+            tokens, or compute other ones; None where nobody speaks of roles, and all see the step itself.
     """
 
     decode: int = 0
@@ -53,6 +55,7 @@ class Step:
     full: Attended = field(default_factory=Attended)
     windowed: Mapping[int, Attended] = field(default_factory=dict)
     outcomes: Mapping[str, Quantity] = field(default_factory=dict)
+    roles: Mapping[str, Step] | None = None
 
     @property
     def tokens(self) -> int:
@@ -60,8 +63,12 @@ class Step:
         return self.decode + self.prefill
 
     def attended(self, window: int | None) -> Attended:
-        """The sums for layers that attend to the last `window` tokens, or to all (`None`)."""
-        return self.full if window is None else self.windowed[window]
+        """The sums for layers that attend to the last `window` tokens, or to all (`None`); nothing where no token is computed."""
+        return self.full if window is None or not self.tokens else self.windowed[window]
+
+    def seen_as(self, role: str) -> Step:
+        """The step of operators in that role, an empty one if they have nothing to do; the step itself where nobody speaks of roles."""
+        return self if self.roles is None else self.roles.get(role, _NOTHING)
 
     @classmethod
     def of(
@@ -84,6 +91,9 @@ class Step:
             full=_attended(contexts, chunks, None),
             windowed={window: _attended(contexts, chunks, window) for window in windows},
         )
+
+
+_NOTHING = Step()
 
 
 def _attended(contexts: list[int], chunks: list[tuple[int, int]], window: int | None) -> Attended:

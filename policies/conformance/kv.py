@@ -6,8 +6,9 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+from edgewright.policies.conformance.kv_work import check_following, check_refit, check_work
 from edgewright.policies.conformance.require import require, situation
-from edgewright.policies.families import Footprint, KvPolicy
+from edgewright.policies.families import Footprint, KvFollowing, KvPolicy, KvWork
 
 __all__ = ["check_kv"]
 
@@ -21,7 +22,8 @@ def check_kv(policy: KvPolicy, situations: int = 60) -> None:
     - `resident` never falls as the context grows;
     - arrays give elementwise what numbers give, and are left as they were;
     - `select` keeps exactly `footprint(prompt, context).attended` positions, the same ones when asked again, and leaves the scores alone;
-    - `bits` is None or positive.
+    - `bits` is None or positive;
+    - where it has work of its own (`KvWork`) or follows steps (`KvFollowing`), the laws of `kv_work.py`.
 
     Raises `AssertionError` saying for which prompt and context.
     """
@@ -33,6 +35,12 @@ def check_kv(policy: KvPolicy, situations: int = 60) -> None:
             _check_growth(policy, prompt)
             _check_arrays(policy, prompt)
             _check_selection(policy, prompt, prompt + random.choice((0, 1, random.randint(0, 2000))), random.randrange(2**32))
+            if isinstance(policy, KvWork):
+                check_work(policy, prompt, CONTEXTS, random)
+    if isinstance(policy, KvWork):
+        check_refit(policy)
+    if isinstance(policy, KvFollowing):
+        check_following(policy)
 
 
 def _check_growth(policy: KvPolicy, prompt: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from edgewright.hwmodels import Quantity
 
-__all__ = ["larger", "nearest", "smaller"]
+__all__ = ["larger", "nearest", "smaller", "upwards", "where"]
 
 
 def smaller(a: Quantity, b: Quantity) -> Quantity:
@@ -30,3 +31,15 @@ def nearest(a: Quantity) -> Quantity:
     if isinstance(a, np.ndarray):
         return np.floor(a + 0.5)
     return math.floor(a + 0.5)
+
+
+def upwards(a: Quantity) -> Quantity:
+    """The next whole number from `a` on, elementwise."""
+    return np.ceil(a) if isinstance(a, np.ndarray) else math.ceil(a)
+
+
+def where(condition: Any, then: Quantity, otherwise: Quantity) -> Quantity:
+    """The one where the condition holds, else the other, elementwise."""
+    if isinstance(condition, np.ndarray):
+        return np.where(condition, then, otherwise)
+    return then if condition else otherwise

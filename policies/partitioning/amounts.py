@@ -82,6 +82,7 @@ def share_of(step: Step, rank: int, devices: int) -> Step:
         items=_even(step.items, rank, devices),
         full=_part_of(step.full, decoding, prefilling),
         windowed={window: _part_of(sums, decoding, prefilling) for window, sums in step.windowed.items()},
+        roles=None if step.roles is None else {role: share_of(seen, rank, devices) for role, seen in step.roles.items()},
     )
 
 

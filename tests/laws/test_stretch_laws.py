@@ -167,6 +167,20 @@ CASES = {
     "dynamic batches": (Draft(service={"batching": {"policy": "dynamic", "size": 3, "timeout": 1}}), lambda run: len(run.jobs) > 5),
     "sliding window": (Draft(1.5, service={"kv": {"policy": "sliding_window", "sinks": 2, "window": 30}}, replica=SMALL), None),
     "heavy hitters": (Draft(1.5, service={"kv": {"policy": "heavy_hitters", "budget": 0.3}}, replica=SMALL), None),
+    "key tokens": (Draft(1.5, service={"kv": {"policy": "keyformer", "budget": 0.4}}, replica=SMALL), None),
+    "compressed by halves": (Draft(1.5, service={"kv": {"policy": "scissorhands", "tokens": 24, "history": 8}}, replica=SMALL), None),
+    "persistent positions": (Draft(1.5, service={"kv": {"policy": "tidaldecode", "tokens": 30}}, replica=SMALL), any_preempted),
+    "pages": (Draft(1.5, service={"kv": {"policy": "quest", "tokens": 30, "page": 4}}), None),
+    "cut prompts": (Draft(1.5, service={"kv": {"policy": "snapkv", "tokens": 40}}, replica=SMALL), None),
+    "filtered prompts": (
+        Draft(
+            1.5,
+            service={"kv": {"policy": "gemfilter", "tokens": 40}, "engine": {"preset": "vllm", "max_tokens": 48, "workspace": "0.1 GB"}},
+            replica=SMALL,
+        ),
+        None,
+    ),
+    "copied caches": (Draft(1.0, service={"engine": {"preset": "transformers", "cache_copies": 2}}), None),
     "quantised": (Draft(1.5, service={"kv": "quantised"}, replica={"kv_capacity": "3 MB"}), any_preempted),
     "offloaded": (Draft(0.5, device=SD, service={"kv": {"policy": "offload", "resident": 40}}), None),
     "two offloaded": (

@@ -98,6 +98,13 @@ BAD: dict[str, tuple[str, Any, str, str, str]] = {
         "-4",
         "numbers from 1 up",
     ),
+    "layers that the model does not have": (
+        "services.chat.kv",
+        {"policy": "gemfilter", "layers": 40},
+        "services.chat.kv",
+        "layer 40",
+        "layers up to that",
+    ),
     "parameter of a wrong type": (
         "services.chat.kv",
         {"policy": "sliding_window", "window": "wide"},
