@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from edgewright.workloads.hf_config import BadConfig, Config
 from edgewright.workloads.model import Model
 from edgewright.workloads.moe import MoeShape
+from edgewright.workloads.seq2seq import Seq2SeqShape, decoder, encoder
 from edgewright.workloads.ssm import MambaShape, mamba
 from edgewright.workloads.transformer import AttentionShape, FfnShape, LatentShape, LayerShape, TransformerShape, transformer
 
@@ -254,6 +255,31 @@ def _mamba(one: Config) -> Model:
     return mamba(shape)
 
 
+def _switch(one: Config) -> Model:
+    """One half of a Switch Transformer, as `is_decoder` says: a scenario runs encoder and decoder as two services. A decoder looks back at
+    `n_positions` tokens. Heads may be narrower together than the hidden width; experts have two matrices without biases."""
+    if one.flag("is_encoder_decoder") or "is_decoder" not in one.data:
+        raise BadConfig(f"{one.name}: an encoder-decoder is two models; accepted is `is_decoder`, true or false, without `is_encoder_decoder`")
+    half = "decoder" if one.flag("is_decoder") else "encoder"
+    layers = one.number("num_decoder_layers" if half == "decoder" else "num_layers")
+    sparse = one.count_or(3, f"num_sparse_{half}_layers")
+    moe = MoeShape(width=one.number("d_ff"), count=one.number("num_experts"), top_k=1, gated=False)
+    shape = Seq2SeqShape(
+        name=one.name,
+        hidden=_hidden(one),
+        heads=one.number("num_heads"),
+        head_dim=one.number("d_kv"),
+        width=one.number("d_ff"),
+        vocab=one.number("vocab_size"),
+        layers=layers,
+        experts=moe if sparse else None,
+        period=layers // sparse if sparse else layers,
+        buckets=one.number_or(32, "relative_attention_num_buckets"),
+        source=one.number_or(512, "n_positions"),
+    )
+    return decoder(shape) if half == "decoder" else encoder(shape)
+
+
 _GEMMA3 = {
     "head_dim": 256,
     "num_attention_heads": 8,
@@ -282,5 +308,6 @@ READERS: Mapping[str, Callable[[Config], Model]] = {
     "qwen2": _qwen2,
     "qwen3": _qwen3,
     "qwen3_moe": _qwen3_moe,
+    "switch_transformers": _switch,
 }
 """Readers by `model_type`."""

@@ -24,14 +24,16 @@ from edgewright.workloads.step import Step
 
 __all__ = ["Elementwise", "Linear", "Lookup", "Operator", "Per", "nested", "rows_of"]
 
-Per: TypeAlias = Literal["tokens", "emits", "items"]
-"""Which count of a step an operator's rows follow: all tokens, those that yield an output token, or one-shot inputs."""
+Per: TypeAlias = Literal["tokens", "prefill", "emits", "items"]
+"""Which count of a step an operator's rows follow: all tokens, those of prompts, those that yield an output token, or one-shot inputs."""
 
 
 def rows_of(step: Step, per: Per, each: int = 1) -> int:
     """Rows through an operator in one step: the count that it follows, times `each`."""
     if per == "tokens":
         return (step.decode + step.prefill) * each
+    if per == "prefill":
+        return step.prefill * each
     return (step.emits if per == "emits" else step.items) * each
 
 

@@ -38,11 +38,12 @@ class MoeShape:
     """The experts of a layer.
 
     Attributes:
-        width: hidden numbers of one routed expert (gated: three matrices).
+        width: hidden numbers of one routed expert.
         count, top_k: routed experts, and how many of them a token passes.
         shared: experts that every token passes; `shared_width` their hidden numbers together.
         router_bias: parameters of the router besides its matrix.
         shared_gate: whether a gate scales the shared experts' output (one more row of the router).
+        gated: whether a routed expert has three matrices (SwiGLU) or two without biases.
     """
 
     width: int
@@ -52,10 +53,11 @@ class MoeShape:
     shared_width: int = 0
     router_bias: int = 0
     shared_gate: bool = False
+    gated: bool = True
 
     def parameters(self, hidden: int) -> int:
         """Parameters of one routed expert."""
-        return 3 * hidden * self.width
+        return (3 if self.gated else 2) * hidden * self.width
 
 
 def moe_operators(hidden: int, shape: MoeShape) -> tuple[Operator, ...]:
@@ -63,7 +65,7 @@ def moe_operators(hidden: int, shape: MoeShape) -> tuple[Operator, ...]:
     gates = shape.count + (1 if shape.shared_gate else 0)
     found: tuple[Operator, ...] = (
         Linear("router", hidden, gates, bias=shape.router_bias, role="vector"),
-        RoutedExperts(hidden, shape.width, shape.count, shape.top_k),
+        RoutedExperts(hidden, shape.width, shape.count, shape.top_k, shape.gated),
     )
     if shape.shared_width:
         found += (
@@ -91,10 +93,16 @@ class RoutedExperts(Operator):
     width: int
     count: int
     top_k: int
+    gated: bool = True
 
     @property
     def parameters(self) -> int:
-        return self.count * 3 * self.hidden * self.width
+        return self.count * self.matrices * self.hidden * self.width
+
+    @property
+    def matrices(self) -> int:
+        """Matrices of one expert."""
+        return 3 if self.gated else 2
 
     @property
     def ways(self) -> int:
@@ -113,7 +121,7 @@ class RoutedExperts(Operator):
             return ()
         count = float(len(layers))
         distinct = self._distinct(tokens, step.outcomes, layers)
-        return (expert_term(self.hidden, self.width, tokens * self.top_k * count, distinct, format, shards, _LAUNCHES * count, tokens > 1),)
+        return (expert_term(self, tokens * self.top_k * count, distinct, format, shards, _LAUNCHES * count, tokens > 1),)
 
     def _distinct(self, tokens: int, outcomes: Mapping[str, Quantity], layers: tuple[int, ...]) -> Quantity:
         expected = distinct_experts(self.count, self.top_k, tokens)
@@ -126,11 +134,15 @@ class RoutedExperts(Operator):
 
 
 def expert_term(
-    hidden: int, width: int, rows: Quantity, distinct: Quantity, format: Format, shards: int, launches: float, many: bool
+    one: RoutedExperts, rows: Quantity, distinct: Quantity, format: Format, shards: int, launches: float, many: bool
 ) -> Term:
-    """Gated experts: `rows` token-expert pairs in all, weights of `distinct` experts read, on one of `shards` shards."""
-    macs = 3.0 * hidden * width / shards
-    moved = (2 * hidden + 6 * width / shards) * format.activation_bytes
+    """Some of these experts: `rows` token-expert pairs in all, weights of `distinct` experts read, on one of `shards` shards.
+
+    The hidden numbers are written by the first product, read and written by the activation and read by the last: four times, and the
+    gate's twice more.
+    """
+    macs = float(one.matrices) * one.hidden * one.width / shards
+    moved = (2 * one.hidden + 2 * one.matrices * one.width / shards) * format.activation_bytes
     kernel = "gemm" if many else format.gemv
     return Term(kernel, format.dtype, 2.0 * macs * rows, macs * format.weight_bits / 8 * distinct, moved * rows, 0.0, launches)
 
@@ -161,7 +173,7 @@ class ExpertGroup:
         one, share = self.experts, self.held / self.experts.count
         rows = step.outcomes.get(f"{self.key}.rows", step.tokens * one.top_k * share)
         distinct = step.outcomes.get(f"{self.key}.distinct", distinct_experts(one.count, one.top_k, step.tokens) * share)
-        return Work((expert_term(one.hidden, one.width, rows, distinct, self.format, 1, _LAUNCHES, step.tokens > 1),))
+        return Work((expert_term(one, rows, distinct, self.format, 1, _LAUNCHES, step.tokens > 1),))
 
     @property
     def weight_bytes(self) -> float:

@@ -379,6 +379,26 @@ def test_prefetch_says_what_it_keeps_and_where_it_reads():
     assert isinstance(Prefetch().start("s", STREAM, model, replica), Program)
 
 
+def test_narrow_experts_are_dealt_out_and_read_in_their_own_width():
+    """2, 4 and 8 bits in turn over four experts, one place on in the second layer: of 384 weights, expert 1 of layer 0 takes 4 bits, expert 1
+    of layer 1 takes 8: 192 + 384 bytes, read at 384 B/s beside no compute to speak of."""
+    model, replica = moe(), spec()
+    policy = Prefetch(slots=0, depth=0, bits=(2, 4, 8))
+    agent = policy.start("s", STREAM, model, replica)
+    assert run(agent, replica, [[[1]], [[1]]]).tokens == pytest.approx([0.5 + 1.0], rel=1e-6)
+    widths = [[policy.expert_bytes(layer, expert, model.experts, BYTE) / EXPERT * 8 for expert in range(4)] for layer in range(2)]
+    assert widths == [[2, 4, 8, 2], [4, 8, 2, 4]]
+    with pytest.raises(ValueError, match="accepted are 1 to 32 bits"):
+        Prefetch(bits=(0.5,))
+
+
+def test_narrow_experts_in_memory_and_one_in_full_width():
+    """Of 8 experts, 3 in the buffer and 1 being read at 4 bits, and the one in use at 8."""
+    model, replica = moe(), spec()
+    placement = Prefetch(slots=3, depth=1, bits=(4,)).arrange(model, Single().plan(model, replica), replica)
+    assert placement.resident == {"d0": model.weight_bytes(BYTE) - 8 * EXPERT + 4 * EXPERT / 2 + EXPERT}
+
+
 def test_prefetch_wants_the_whole_model_on_one_device():
     """Not a pipeline."""
     model, replica = moe(), spec(2)

@@ -64,6 +64,13 @@ ACTIVE = {  # billions per token
     "qwen3-30b-a3b": (3.3, "card of Qwen/Qwen3-30B-A3B; recalled"),
 }
 
+HALVES = {  # Fedus et al., Switch Transformers, JMLR 2022: width, width of the feed-forward, heads of 64, layers, experts of every second
+    f"switch-{size}-{experts}-{half}": (*shape, experts)
+    for size, shape, counts in (("base", (768, 3072, 12, 12), (8, 16, 32, 64, 128)), ("large", (1024, 4096, 16, 24), (128,)))
+    for experts in counts
+    for half in ("encoder", "decoder")
+}
+
 CACHED = {  # numbers per token: arithmetic, layers x (keys and values) x key-value heads x numbers per head
     "deepseek-v3": 61 * (512 + 64),  # the latent and the shared rotary key, instead of heads
     "gemma-2-2b": 26 * 2 * 4 * 256,
@@ -130,8 +137,20 @@ def test_latent_mixture_by_hand():
     assert model.kv_bytes_per_token(FP16) == 61 * 576 * 2 == 70_272
 
 
+@pytest.mark.parametrize("name", sorted(HALVES))
+def test_half_of_an_encoder_decoder_by_hand(name):
+    """Table and position biases; per layer attention (a decoder's twice), feed-forward of two matrices or, in every second layer, experts of
+    two and a router, each with a norm; the last norm. The head is the table."""
+    hidden, width, heads, layers, experts = HALVES[name]
+    attentions = 2 if name.endswith("decoder") else 1
+    ffn = 2 * hidden * width
+    by_hand = 32128 * hidden + 32 * heads + layers * (attentions * (4 * hidden * heads * 64 + hidden) + hidden) + hidden
+    by_hand += layers // 2 * ffn + layers // 2 * (experts * ffn + hidden * experts)
+    assert zoo.model(name).parameters == by_hand
+
+
 def test_every_language_model_of_the_zoo_is_golden():
-    assert {name for name in zoo.names() if zoo.model(name).generates} == set(PUBLISHED)
+    assert {name for name in zoo.names() if zoo.model(name).generates} == {*PUBLISHED, *HALVES}
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
