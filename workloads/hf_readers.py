@@ -259,7 +259,9 @@ def _switch(one: Config) -> Model:
     """One half of a Switch Transformer, as `is_decoder` says: a scenario runs encoder and decoder as two services. A decoder looks back at
     `n_positions` tokens. Heads may be narrower together than the hidden width; experts have two matrices without biases."""
     if one.flag("is_encoder_decoder") or "is_decoder" not in one.data:
-        raise BadConfig(f"{one.name}: an encoder-decoder is two models; accepted is `is_decoder`, true or false, without `is_encoder_decoder`")
+        raise BadConfig(
+            f"{one.name}: an encoder-decoder is two models; accepted is `is_decoder`, true or false, without `is_encoder_decoder`"
+        )
     half = "decoder" if one.flag("is_decoder") else "encoder"
     layers = one.number("num_decoder_layers" if half == "decoder" else "num_layers")
     sparse = one.count_or(3, f"num_sparse_{half}_layers")

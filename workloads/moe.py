@@ -133,9 +133,7 @@ class RoutedExperts(Operator):
         return total
 
 
-def expert_term(
-    one: RoutedExperts, rows: Quantity, distinct: Quantity, format: Format, shards: int, launches: float, many: bool
-) -> Term:
+def expert_term(one: RoutedExperts, rows: Quantity, distinct: Quantity, format: Format, shards: int, launches: float, many: bool) -> Term:
     """Some of these experts: `rows` token-expert pairs in all, weights of `distinct` experts read, on one of `shards` shards.
 
     The hidden numbers are written by the first product, read and written by the activation and read by the last: four times, and the

@@ -54,7 +54,14 @@ class BidirectionalAttention(Operator):
         keys = numbers * size * rows
         return (
             attention(
-                "attention", format.vector_dtype, numbers=numbers, pairs=pairs, rows=rows, activation_bytes=size, cached=keys, launches=count
+                "attention",
+                format.vector_dtype,
+                numbers=numbers,
+                pairs=pairs,
+                rows=rows,
+                activation_bytes=size,
+                cached=keys,
+                launches=count,
             ),
         )
 
@@ -172,7 +179,9 @@ def _norm(shape: Seq2SeqShape, name: str, divided: int = 0) -> Elementwise:
 def _products(shape: Seq2SeqShape, name: str) -> tuple[Linear, Linear]:
     """Queries, keys and values together, and what is made of the result."""
     return (
-        Linear(f"{name}qkv", shape.hidden, 3 * shape.inner, splits="outputs", units=shape.heads, grouped=2 * shape.inner, groups=shape.heads),
+        Linear(
+            f"{name}qkv", shape.hidden, 3 * shape.inner, splits="outputs", units=shape.heads, grouped=2 * shape.inner, groups=shape.heads
+        ),
         Linear(f"{name}o", shape.inner, shape.hidden, splits="inputs", units=shape.heads),
     )
 

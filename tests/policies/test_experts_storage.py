@@ -380,8 +380,8 @@ def test_prefetch_says_what_it_keeps_and_where_it_reads():
 
 
 def test_narrow_experts_are_dealt_out_and_read_in_their_own_width():
-    """2, 4 and 8 bits in turn over four experts, one place on in the second layer: of 384 weights, expert 1 of layer 0 takes 4 bits, expert 1
-    of layer 1 takes 8: 192 + 384 bytes, read at 384 B/s beside no compute to speak of."""
+    """2, 4 and 8 bits in turn over four experts, one place on in the second layer: of 384 weights, expert 1 of layer 0 takes 4 bits,
+    expert 1 of layer 1 takes 8: 192 + 384 bytes, read at 384 B/s beside no compute to speak of."""
     model, replica = moe(), spec()
     policy = Prefetch(slots=0, depth=0, bits=(2, 4, 8))
     agent = policy.start("s", STREAM, model, replica)

@@ -35,8 +35,8 @@ def attention(model, step):
 
 
 def test_parameters_of_an_encoder():
-    """Table 10 x 8 and 5 buckets of 2 heads; per layer q, k, v, o of 8 x 4 and a norm; one layer of 2 x 8 x 32, one of 4 of those and a router
-    of 8 x 4, each with a norm; the last norm."""
+    """Table 10 x 8 and 5 buckets of 2 heads; per layer q, k, v, o of 8 x 4 and a norm; one layer of 2 x 8 x 32, one of 4 of those and a
+    router of 8 x 4, each with a norm; the last norm."""
     attending = 2 * (4 * 8 * 4 + 8)
     dense, sparse = 2 * 8 * 32 + 8, 4 * 2 * 8 * 32 + 8 * 4 + 8
     assert half(False).parameters == 10 * 8 + 5 * 2 + attending + dense + sparse + 8

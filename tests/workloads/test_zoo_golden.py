@@ -139,8 +139,8 @@ def test_latent_mixture_by_hand():
 
 @pytest.mark.parametrize("name", sorted(HALVES))
 def test_half_of_an_encoder_decoder_by_hand(name):
-    """Table and position biases; per layer attention (a decoder's twice), feed-forward of two matrices or, in every second layer, experts of
-    two and a router, each with a norm; the last norm. The head is the table."""
+    """Table and position biases; per layer attention (a decoder's twice), feed-forward of two matrices or, in every second layer, experts
+    of two and a router, each with a norm; the last norm. The head is the table."""
     hidden, width, heads, layers, experts = HALVES[name]
     attentions = 2 if name.endswith("decoder") else 1
     ffn = 2 * hidden * width
