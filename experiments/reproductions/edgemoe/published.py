@@ -188,9 +188,7 @@ ASSUMPTIONS = (
         "time of a token without reads: what the catalogue expects of PyTorch on the device, or 0.789 s / 3.55, the middle of "
         "io_dominance (by a slower memory, so that compute stays spread over the layers)",
     ),
-    Assumption(
-        "bits", (2.0, 4.0, 4.0, 8.0), ((8.0,), (4.0,)), "widths of experts at the tolerated loss of 2 %, which the paper does not list"
-    ),
+    Assumption("bits", "2, 4, 4, 8", ("8", "4"), "widths of experts at the tolerated loss of 2 %, which the paper does not list"),
     Assumption("depth", 3, (1,), "experts read ahead per layer, at most: 1 to 3"),
     Assumption(
         "affinity", 0.85, (0.6,), "how far a route follows the layer before: by the one probability printed, or less than that example"

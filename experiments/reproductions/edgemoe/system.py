@@ -112,7 +112,7 @@ class _Board:
             "slots": slots,
             "depth": self.assumed["depth"],
             "history": 2,
-            "bits": self.assumed["bits"],
+            "bits": _widths(self.assumed),
             "profile": routes,
         }
         return {**own, **changes}
@@ -127,7 +127,7 @@ class _Board:
 
     def sti(self, model: str) -> _Run:
         """Layers of experts stream whole behind compute; that they are narrow is said by a disk that is faster by as much."""
-        bits = self.assumed["bits"]
+        bits = _widths(self.assumed)
         keep = ("embed", "head", "attention", "ffn")
         changes = {_REPLICA + "residency": {"policy": "streaming_window", "window": 2, "keep": keep, "always": True}}
         return self.run("resident", model, **changes, **{_BOARD + "storage.ssd.read": self.rate * 32.0 * len(bits) / sum(bits)})
@@ -160,7 +160,7 @@ def run(assumed: Mapping[str, Any]) -> dict[str, Value]:
         "tpot_vs_sti": _ends(board.sti(model).token / ours[board, model].token for board, model in boards),
         "mem_vs_iofree": _ends(_memory(model, 32.0, assumed) / _ours_in_memory(model, assumed) for model in _MODELS),
         "mem_vs_ioqfree": _ends(_memory(model, 8.0, assumed) / _ours_in_memory(model, assumed) for model in _MODELS),
-        "ablation_q": tx2.on_demand(base, assumed["bits"]).token,
+        "ablation_q": tx2.on_demand(base, _widths(assumed)).token,
         "ablation_qpc": (ahead, ours[tx2, base].token),
         "io_dominance": _ends(read[model].token / free[model].token for model in _MODELS),
         "expert_share": _expert_share(),
@@ -173,6 +173,10 @@ def run(assumed: Mapping[str, Any]) -> dict[str, Value]:
 def _ends(values: Any) -> tuple[float, float]:
     found = list(values)
     return min(found), max(found)
+
+
+def _widths(assumed: Mapping[str, Any]) -> tuple[float, ...]:
+    return tuple(float(bits) for bits in assumed["bits"].split(","))
 
 
 def _parameters(model: str) -> tuple[int, int]:
@@ -193,7 +197,7 @@ def _memory(model: str, bits: float, assumed: Mapping[str, Any]) -> float:
 def _ours_in_memory(model: str, assumed: Mapping[str, Any]) -> float:
     """Bytes with ten narrow experts in the buffer, those being read, and one in full width."""
     every, experts = _parameters(model)
-    shape, bits = zoo.model(f"{model}-decoder").experts, assumed["bits"]
+    shape, bits = zoo.model(f"{model}-decoder").experts, _widths(assumed)
     assert shape is not None
     narrow = (10 + assumed["depth"]) * shape.parameters * sum(bits) / len(bits) / 8.0
     return float((every - experts + shape.parameters) * 4.0 + narrow + assumed["working_set"])
