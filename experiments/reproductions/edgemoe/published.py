@@ -179,6 +179,7 @@ CLAIMS = (
         "less); the body's figures are simulated.",
     ),
 )
+"""What the paper claims, in the order of its figures."""
 
 ASSUMPTIONS = (
     Assumption(
@@ -206,3 +207,4 @@ ASSUMPTIONS = (
         "working_set", 0.92e9, (0.0,), "bytes in memory besides weights: 1.8 GB less dense weights and 11 experts (Table III a); or none"
     ),
 )
+"""What it leaves open."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgewright.experiments.reproductions.running import Outcomes
     from edgewright.experiments.reproductions.verdicts import Row
 
-__all__ = ["SYSTEM"]
+__all__ = ["SYSTEM", "picture", "run"]
 
 _SCENARIO = Path(__file__).with_name("scenario.yaml")
 _REPLICA, _BOARD = "services.decoder.replicas.one.", "cluster.devices.board."
