@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgewright.policies.plan import Op
     from edgewright.policies.timeline import Timeline
     from edgewright.simulator.assemble import Setup
+    from edgewright.simulator.scenario import Scenario
     from edgewright.workloads import Step
 
 __all__ = ["explain"]
@@ -30,9 +31,20 @@ class _Row:
     where: str
     start: float
     end: float
+    low_s: float
+    high_s: float
     bound: str
     after: str
     strand: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Explained:
+    """The operations of a step in the order of their strands, and how long all take: as stated, and at every draw."""
+
+    rows: list[_Row]
+    span: float
+    drawn: list[float]
 
 
 @click.command()
@@ -46,7 +58,11 @@ class _Row:
 @click.option("--rows", type=click.IntRange(0), default=24, show_default=True, help="Operations listed per replica; 0 lists all.")
 @click.option("--json", "machine", is_flag=True, help="Print every operation as JSON.")
 def explain(scenario: str, replica: str | None, batch: int, context: int, prefill: int, rows: int, machine: bool) -> None:
-    """Show one step of each replica of SCENARIO, alone on its devices: a chart of the resources and a list of the operations."""
+    """Show one step of each replica of SCENARIO, alone on its devices: a chart of the resources and a list of the operations.
+
+    Beside every time stands the interval in which nine of ten draws of its devices' uncertain figures lie (`edgewright run --intervals`),
+    the plan being the same.
+    """
     from edgewright.simulator.check import check
     from edgewright.simulator.errors import ScenarioError, choices
     from edgewright.simulator.scenario import Scenario
@@ -57,9 +73,10 @@ def explain(scenario: str, replica: str | None, batch: int, context: int, prefil
         raise ScenarioError(
             scenario, "--replica", f"{replica!r} is no replica", choices(replica, [setup.scope for setup in checked.setups])
         )
-    explained = {setup.scope: list(_explained(setup, _sample(setup, batch, context, prefill))) for setup in setups}
+    worlds = _worlds(checked.scenario)
+    explained = {setup.scope: _explained(setup, _sample(setup, batch, context, prefill), worlds) for setup in setups}
     if machine:
-        print_json({scope: [_as_dict(row) for row in found] for scope, found in explained.items()})
+        print_json({scope: [_as_dict(row) for row in found.rows] for scope, found in explained.items()})
         return
     for setup in setups:
         _print_replica(setup, explained[setup.scope], rows)
@@ -81,20 +98,33 @@ def _sample(setup: Setup, batch: int, context: int, prefill: int) -> Step:
     return step_at(decoded(contexts, contexts, windows, policy), 0)
 
 
-def _explained(setup: Setup, step: Step) -> Iterator[_Row]:
-    """The operations of one step, in the order of their strands."""
+def _worlds(scenario: Scenario) -> list[Cluster]:
+    """The cluster at every draw of its devices' figures."""
+    from edgewright.simulator.assemble import build_cluster
+    from edgewright.simulator.confidence import LEVEL, draws_for
+
+    count = draws_for(LEVEL)
+    return [build_cluster(scenario.override({"cluster.draw": {"number": number, "of": count}})) for number in range(1, count + 1)]
+
+
+def _explained(setup: Setup, step: Step, worlds: Sequence[Cluster]) -> _Explained:
     from edgewright.policies.compile import compile_plan
     from edgewright.policies.timeline import timeline
     from edgewright.simulator.program import program_of
 
     program = program_of(setup)
     plan = next(program.step(step)) if hasattr(program, "step") else program
-    cluster = setup.spec.cluster
+    rows: list[_Row] = []
+    ends = [0.0] * (1 + len(worlds))
     for number, strand in enumerate(compile_plan(plan).strands):
-        yield from _rows(timeline(strand, cluster, step, {}), cluster, step, number)
+        lines = [timeline(strand, cluster, step, {}) for cluster in (setup.spec.cluster, *worlds)]
+        rows += _rows(lines, setup.spec.cluster, step, number)
+        ends = [max(end, max(map(float, line.end), default=0.0)) for end, line in zip(ends, lines, strict=True)]
+    return _Explained(rows, ends[0], ends[1:])
 
 
-def _rows(line: Timeline, cluster: Cluster, step: Step, number: int) -> Iterator[_Row]:
+def _rows(lines: Sequence[Timeline], cluster: Cluster, step: Step, number: int) -> Iterator[_Row]:
+    line, *drawn = lines
     names = [_title(op, node) for node, op in enumerate(line.strand.ops)]
     for node, op in enumerate(line.strand.ops):
         start, end = float(line.start[node]), float(line.end[node])
@@ -102,7 +132,8 @@ def _rows(line: Timeline, cluster: Cluster, step: Step, number: int) -> Iterator
             continue
         after = ", ".join(names[pred] for pred in line.strand.preds[node])
         bound = _bound(op, line.demands[node], cluster, step)
-        yield _Row(names[node], _where(op, line.demands[node]), start, end, bound, after, number)
+        takes = [float(each.end[node]) - float(each.start[node]) for each in drawn]
+        yield _Row(names[node], _where(op, line.demands[node]), start, end, min(takes), max(takes), bound, after, number)
 
 
 def _title(op: Op, node: int) -> str:
@@ -133,19 +164,34 @@ def _as_dict(row: _Row) -> dict[str, object]:
     return {name: getattr(row, name) for name in row.__slots__}
 
 
-def _print_replica(setup: Setup, rows: list[_Row], limit: int) -> None:
-    span = max((row.end for row in rows), default=0.0)
-    click.echo(f"{setup.scope}: {setup.model.name} {setup.format.name} on {', '.join(setup.spec.devices)}: {quantity(span, 's')}")
+def _print_replica(setup: Setup, found: _Explained, limit: int) -> None:
+    rows, span = found.rows, found.span
+    about = f"{setup.scope}: {setup.model.name} {setup.format.name} on {', '.join(setup.spec.devices)}"
+    click.echo(f"{about}: {quantity(span, 's')} (nine of ten: {_between(min(found.drawn), max(found.drawn))})")
     for lane, busy in _lanes(rows).items():
         click.echo(f"  {lane:<28} |{_drawn(busy, span)}| {sum(end - start for start, end in busy) / (span or 1.0):6.1%}")
     shown = rows[:limit] if limit else rows
     cells = [
-        [row.operation, row.where, quantity(row.start, "s"), quantity(row.end - row.start, "s"), row.bound, row.after] for row in shown
+        [
+            row.operation,
+            row.where,
+            quantity(row.start, "s"),
+            quantity(row.end - row.start, "s"),
+            _between(row.low_s, row.high_s),
+            row.bound,
+            row.after,
+        ]
+        for row in shown
     ]
-    print_table(("operation", "where", "start", "takes", "bound by", "after"), cells)
+    print_table(("operation", "where", "start", "takes", "nine of ten", "bound by", "after"), cells)
     if len(rows) > len(shown):
         click.echo(f"... and {len(rows) - len(shown)} more operations (--rows 0 lists them)")
     click.echo()
+
+
+def _between(low: float, high: float) -> str:
+    """Between which durations nine of ten draws lie."""
+    return f"{quantity(low, 's')} to {quantity(high, 's')}"
 
 
 def _lanes(rows: Iterable[_Row]) -> dict[str, list[tuple[float, float]]]:

@@ -14,6 +14,7 @@ from edgewright.experiments.cli_output import print_json, print_table, quantity
 
 if TYPE_CHECKING:
     from edgewright.simulator.check import Checked
+    from edgewright.simulator.result import Result
     from edgewright.simulator.scenario import Scenario
 
 __all__ = ["changed", "check", "report", "run"]
@@ -26,10 +27,21 @@ __all__ = ["changed", "check", "report", "run"]
 @click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV to replay in place of the workloads made in its likeness.")
 @click.option("--thin", type=float, help="Keep this fraction of the requests that the scenario keeps.")
 @click.option("--force", is_flag=True, help="Replace the result directory --out.")
+@click.option("--intervals", is_flag=True, help="Run it at 19 draws of its devices' uncertain figures, too: what nine of ten lie between.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes for the runs of --intervals.")
 @click.option("--json", "machine", is_flag=True, help="Print the key figures as JSON.")
 @click.option("--quiet", is_flag=True, help="No talk on stderr.")
 def run(
-    scenario: str, out: Path | None, seed: int | None, trace: Path | None, thin: float | None, force: bool, machine: bool, quiet: bool
+    scenario: str,
+    out: Path | None,
+    seed: int | None,
+    trace: Path | None,
+    thin: float | None,
+    force: bool,
+    intervals: bool,
+    jobs: int,
+    machine: bool,
+    quiet: bool,
 ) -> None:
     """Run SCENARIO, print its summary, and write a result directory (Parquet tables, run.json, Perfetto trace, HTML report)."""
     from edgewright.simulator.check import check as check_scenario
@@ -44,9 +56,11 @@ def run(
         _announce(chosen, checked)
     with _progress(chosen, quiet) as progress:
         result = simulate(chosen, progress=progress)
+    if intervals:
+        result = _with_intervals(result, jobs, quiet)
     result.write(directory)
     if machine:
-        print_json({**result.row(detail=True), "directory": str(directory)})
+        print_json({**result.row(detail=True), **_bounds(result), "directory": str(directory)})
     else:
         click.echo(result.summary_text())
     if not quiet:
@@ -82,7 +96,7 @@ def report(directory: Path, machine: bool) -> None:
     result = Result.read(directory)
     result.report(directory / "report.html")
     if machine:
-        print_json(result.row(detail=True))
+        print_json({**result.row(detail=True), **_bounds(result)})
     else:
         click.echo(result.summary_text())
 
@@ -160,6 +174,27 @@ def _progress(scenario: Scenario, quiet: bool) -> Iterator[Callable[[float], Non
             bar.update(min(round(now), total) - bar.n)
 
         yield advance
+
+
+def _with_intervals(result: Result, jobs: int, quiet: bool) -> Result:
+    """The result with its intervals, a bar on stderr meanwhile."""
+    from tqdm import tqdm
+
+    with tqdm(unit="run", desc="draws", file=sys.stderr, leave=False, disable=True if quiet else None) as bar:
+
+        def advance(done: int, count: int) -> None:
+            bar.total = count
+            bar.update(done - bar.n)
+
+        return result.with_intervals(jobs=jobs, progress=advance)
+
+
+def _bounds(result: Result) -> dict[str, dict[str, tuple[float, float]]]:
+    """The intervals by the names that `row` gives the figures; nothing if they were not asked for."""
+    table = result.tables["intervals"]
+    columns = zip(table["name"], table["metric"], table["low"], table["high"], strict=True)
+    found = {f"{name}.{metric}" if name else metric: (float(low), float(high)) for name, metric, low, high in columns}
+    return {"intervals": found} if found else {}
 
 
 def _findings(checked: Checked) -> list[dict[str, object]]:

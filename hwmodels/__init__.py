@@ -26,7 +26,7 @@ from edgewright.hwmodels.energy import (
 )
 from edgewright.hwmodels.rates import Rate, RateProfile
 from edgewright.hwmodels.roofline import Price, price
-from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Storage, UnknownFigure
+from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Spread, Storage, UnknownFigure
 from edgewright.hwmodels.work import KERNELS, Quantity, Term, Work
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Quantity",
     "Rate",
     "RateProfile",
+    "Spread",
     "Storage",
     "Term",
     "UnknownFigure",

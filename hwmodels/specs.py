@@ -8,11 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import exp
 from typing import Literal
 
 from edgewright.hwmodels.thermal import Thermal
 
-__all__ = ["Bus", "Device", "Efficiency", "Engine", "Link", "Pool", "Provenance", "Storage", "UnknownFigure", "provenance_of", "stated"]
+__all__ = [
+    "Bus",
+    "Device",
+    "Efficiency",
+    "Engine",
+    "Link",
+    "Pool",
+    "Provenance",
+    "Spread",
+    "Storage",
+    "UnknownFigure",
+    "provenance_of",
+    "stated",
+]
+
+
+_NINE_OF_TEN = 1.6448536269514722
+"""The normal deviate of the 95 % quantile."""
 
 
 class UnknownFigure(ValueError):
@@ -30,6 +48,29 @@ class Provenance:
 
     kind: Literal["datasheet", "measured", "assumed"]
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far a figure may be off: the 5, 50 and 95 % quantiles of log(true / stated).
+
+    Between them, and beyond, the logarithm is linear in the normal deviate of a quantile: a normal distribution of its own on either side
+    of the middle.
+    """
+
+    low: float
+    middle: float
+    high: float
+
+    @classmethod
+    def of(cls, deviation: float) -> Spread:
+        """Of a normal logarithm with that standard deviation, which nothing says to be off to one side."""
+        return cls(-_NINE_OF_TEN * deviation, 0.0, _NINE_OF_TEN * deviation)
+
+    def factor(self, normal: float) -> float:
+        """True / stated, where a standard normal number says which quantile is meant."""
+        side = self.high - self.middle if normal > 0.0 else self.middle - self.low
+        return exp(self.middle + side * normal / _NINE_OF_TEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +184,9 @@ class Device:
         host_link: for cards, the link between their memory and their host's, which whatever is read or written crosses; else None.
         thermal: its thermal masses and limits, None if nobody stated them.
         provenance: by figure name (dotted: `gpu.peaks.fp16`); `default` covers the rest.
-        uncertainty: standard deviation of the logarithm of a figure, by its name as in `provenance`; absent: nobody knows it.
+        uncertainty: how far figures may be off, by the names of `hwmodels.uncertainty`; absent: it says what holds.
+        correlations: of the three terms of a fitted efficiency, by its name (`cpu.efficiency.gemv.int8`): of compute with memory, compute
+            with ramp, memory with ramp; absent: none.
     """
 
     name: str
@@ -162,7 +205,8 @@ class Device:
     thermal: Thermal | None = None
     host_link: Link | None = None
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
-    uncertainty: Mapping[str, float] = field(default_factory=dict)
+    uncertainty: Mapping[str, Spread] = field(default_factory=dict)
+    correlations: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     @property
     def main_engine(self) -> Engine:

@@ -14,6 +14,7 @@ from edgewright.policies.experts import profiled
 from edgewright.policies.families import ExpertsPolicy, KvWork, Placement
 from edgewright.policies.views import ReplicaSpec
 from edgewright.simulator.assemble_devices import device_of, link_of, storage_of
+from edgewright.simulator.draws import as_drawn, drawn_host_factor
 from edgewright.simulator.errors import Key, ScenarioError, spoken
 from edgewright.simulator.presets import EnginePreset
 from edgewright.simulator.scenario_references import replica_devices
@@ -81,7 +82,7 @@ def build_cluster(scenario: Scenario) -> Cluster:
 
 def _device(scenario: Scenario, name: str, group: DeviceGroup) -> Device:
     try:
-        return device_of(group, scenario.cluster.device_files)
+        return as_drawn(device_of(group, scenario.cluster.device_files), group.software, scenario.cluster.draw)
     except ScenarioError:
         raise
     except ValueError as error:
@@ -162,7 +163,8 @@ def _engine(scenario: Scenario, service: ServiceTable, cluster: Cluster, root: s
         return engine
     device = cluster.devices[root]
     host = software(device, device.main_engine.name, family)
-    learned = {"step_overhead": host.step_s, "sequence_overhead": host.sequence_s}
+    factor = drawn_host_factor(device, family, scenario.cluster.draw)
+    learned = {"step_overhead": host.step_s * factor, "sequence_overhead": host.sequence_s * factor}
     return engine.with_({name: value for name, value in learned.items() if getattr(service.engine, name) is None})
 
 

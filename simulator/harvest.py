@@ -40,6 +40,7 @@ def _meta(simulation: Simulation) -> dict[str, Any]:
         "name": scenario.name,
         "seed": scenario.seed,
         "scenario": scenario.resolved(),
+        "given": scenario.tables(),
         "versions": versions(),
         "window": (simulation.window[0], simulation.window[1]),
         "end_s": simulation.now,

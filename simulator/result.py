@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.simulator import result_files
+from edgewright.simulator.confidence import LEVEL
 from edgewright.simulator.result_meta import Meta, checked
 from edgewright.simulator.summary import Metric, metrics
 from edgewright.simulator.summary_text import summary_text
@@ -159,12 +160,41 @@ class Result:
             self._metrics = metrics(self)
         return self._metrics
 
-    def summary(self) -> pd.DataFrame:
-        """The figures of the run: columns `scope`, `name`, `metric`, `value`, `unit`; NaN where a figure is not available."""
+    @property
+    def intervals(self) -> pd.DataFrame:
+        """Between which two values each figure of the summary lies, as far as the devices are known; empty before `with_intervals`."""
+        return self.frame("intervals")
+
+    def with_intervals(
+        self, level: float = LEVEL, jobs: int = 1, progress: Callable[[int, int], None] = lambda done, count: None
+    ) -> Result:
+        """This result with its table `intervals`: how far its figures may be off because its devices are (`simulator.confidence`).
+
+        Args:
+            level: share of further draws of the devices' figures that an interval holds; 0.9 takes 19 runs of the scenario.
+            jobs: processes that they are spread over.
+            progress: called with the runs done and their number.
+
+        Raises `ValueError` for a level below 0.5 or above 0.99, and `ScenarioError` if a file that the scenario names is gone.
+        """
+        from edgewright.simulator.confidence import with_intervals
+
+        return with_intervals(self, level, jobs, progress)
+
+    def summary(self, intervals: bool = False, jobs: int = 1) -> pd.DataFrame:
+        """The figures of the run: columns `scope`, `name`, `metric`, `value`, `unit`; NaN where a figure is not available.
+
+        With `intervals`, `low` and `high` besides, between which nine of ten draws of the devices' figures lie (or the share that
+        `with_intervals` was asked for, if this is its result; else the scenario is run again, in `jobs` processes).
+        """
         import pandas as pd
 
         rows = [(each.scope, each.name, each.metric, each.value, each.unit) for each in self.metrics]
-        return pd.DataFrame(rows, columns=["scope", "name", "metric", "value", "unit"])
+        frame = pd.DataFrame(rows, columns=["scope", "name", "metric", "value", "unit"])
+        if not intervals:
+            return frame
+        known = self if len(self.tables["intervals"]["metric"]) else self.with_intervals(jobs=jobs)
+        return frame.assign(low=known.tables["intervals"]["low"], high=known.tables["intervals"]["high"])
 
     def row(self, detail: bool = False) -> dict[str, Any]:
         """The key figures as one flat row, to compare runs: `pandas.DataFrame([run.row() for run in runs])`.

@@ -57,7 +57,7 @@ class Meta(TypedDict):
 
     Keys:
         name: of the scenario; seed: of the run.
-        scenario: resolved, defaults filled in, SI units.
+        scenario: resolved, defaults filled in, SI units; given: what was given of it, which reads as the same scenario.
         versions: of the package, its dependencies and Python.
         window: `[start, stop)` of the measurement, seconds; end_s: when the run ended, drain included.
         slo: by service, any of `ttft_s`, `tpot_s`, `e2e_s`.
@@ -71,6 +71,7 @@ class Meta(TypedDict):
     name: str
     seed: int
     scenario: dict[str, Any]
+    given: dict[str, Any]
     versions: dict[str, str]
     window: tuple[float, float]
     end_s: float

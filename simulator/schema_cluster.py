@@ -19,7 +19,7 @@ from edgewright.simulator.schema_choices import Choice
 from edgewright.simulator.schema_heat import HeatTable
 from edgewright.workloads.link_rates import LinkRate
 
-__all__ = ["ClusterTable", "DeviceGroup", "LinkGroup", "StorageTable"]
+__all__ = ["ClusterTable", "DeviceGroup", "DrawTable", "LinkGroup", "StorageTable"]
 
 
 def _rates() -> Mapping[str, Any]:
@@ -148,6 +148,19 @@ class LinkGroup(Table):
         return self
 
 
+class DrawTable(Table):
+    """Which of several draws of the uncertain figures of its devices a cluster has."""
+
+    number: int = Field(ge=1, description="number of the draw, from 1")
+    of: int = Field(default=19, ge=1, le=10_000, description="how many draws there are; each figure takes as many quantiles, one per draw")
+
+    @model_validator(mode="after")
+    def _among(self) -> DrawTable:
+        if self.number > self.of:
+            raise refusal(f"is none of {self.of} draws", f"1 to {self.of}", at=("number",), value=self.number)
+        return self
+
+
 class ClusterTable(Table):
     """Everything that computes, stores and sends."""
 
@@ -155,6 +168,10 @@ class ClusterTable(Table):
     switches: tuple[Name, ...] = Field(default=(), description="switches and access points")
     nodes: tuple[Name, ...] = Field(default=(), description="where jobs enter, if not at a device")
     links: tuple[LinkGroup, ...] = Field(default=(), description="links, each with a name of its own")
+    draw: DrawTable | None = Field(
+        default=None,
+        description="devices not as they are stated, but as they may also be: draws of their uncertain figures (`hwmodels.uncertainty`)",
+    )
     device_files: tuple[InputFile, ...] = Field(default=(), description="YAML files with devices besides the catalogue's, in its form")
 
     @model_validator(mode="after")

@@ -58,7 +58,13 @@ def grids(found: Sequence[Metric], run: Recorded) -> list[Grid]:
     kinds = {kind: {name: each for (scope, name), each in by.items() if scope == kind} for kind in scopes}
     made = (_requests(served), _latencies(served), _throughput(served), _power(kinds["domain"]), _energy(by[("total", "")]))
     fed = (_sources(kinds["domain"]), _heat(kinds["device"]))
-    rest = (_utilisation(kinds["resource"]), _memory(run), _replicas(kinds["replica"], run), *_failures(by))
+    rest = (
+        _intervals(by[("total", "")], run),
+        _utilisation(kinds["resource"]),
+        _memory(run),
+        _replicas(kinds["replica"], run),
+        *_failures(by),
+    )
     return [grid for grid in (*made, *fed, *rest) if grid.rows]
 
 
@@ -153,6 +159,20 @@ def _heat(devices: Mapping[str, Mapping[str, Metric]]) -> Grid:
         [name, f"{each['max_die_C'].value:.1f} °C", *_cells(each, ["throttles"])] for name, each in devices.items() if "max_die_C" in each
     ]
     return Grid("Heat over the whole run", ["device", "hottest die", "times throttled"], rows)
+
+
+def _intervals(total: Mapping[str, Metric], run: Recorded) -> Grid:
+    """Figures of the whole run whose intervals are known and are more than a point."""
+    table = run.tables["intervals"]
+    rows = []
+    for scope, metric, low, high in zip(*(table[column] for column in ("scope", "metric", "low", "high")), strict=True):
+        if scope == "total" and low < high:
+            unit = total[metric].unit
+            rows.append([metric, readable(total[metric].value, unit), readable(float(low), unit), readable(float(high), unit)])
+    level = float(table["level"][0]) if len(table["level"]) else 0.0
+    return Grid(
+        f"As far as the devices are known: {level:.0%} of further draws lie between", ["figure", "as stated", "least", "greatest"], rows
+    )
 
 
 def _utilisation(resources: Mapping[str, Mapping[str, Metric]]) -> Grid:

@@ -196,6 +196,15 @@ outages        | int   |   | times it went down
 repair_s       | float | s | mean time from going down to being up again, of outages that are over; NaN if none is
 """
 
+_INTERVALS = """
+scope          | str   |   | as in the summary
+name           | str   |   | as in the summary
+metric         | str   |   | as in the summary; the name ends in its unit
+low            | float |   | least value among the draws of the devices' uncertain figures; NaN if it is not available
+high           | float |   | greatest value
+level          | float |   | share of further draws that lie between the two
+"""
+
 SPECIFICATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "jobs": ("one job", _JOBS),
@@ -215,6 +224,7 @@ SPECIFICATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "replicas": ("one replica", _REPLICAS),
         "faults": ("one fault of one target", _FAULTS),
         "availability": ("one thing that can be down", _AVAILABILITY),
+        "intervals": ("one figure of the summary, if intervals were asked for", _INTERVALS),
         "operations": ("one executed operation of a plan; only the first of the run, for the timeline", _OPERATIONS),
     }
 )

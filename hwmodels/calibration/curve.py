@@ -35,6 +35,8 @@ _PRIOR = np.log([5e-7, 0.7, 0.7, 0.7])
 _PRIOR_ERRORS = np.array([1.5, 1.0, 0.7, 0.7])
 _SERIALS = (0.1, 0.3, 0.6, 1.0)
 _LEAST_ERROR = 0.02
+_POINTS, _WIDER = 4000, 1.5
+_LARGEST_CORRELATION = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Curve:
         cache: bytes of the last-level cache: beyond it `far` holds.
         terms_: by name of `TERMS`; seconds, and fractions.
         errors_: standard deviation of the logarithm of each term.
+        quantiles_: the 5, 50 and 95 % quantiles of log(true / found) of each term; a term that no size tells about is bounded to one side.
+        correlations_: of the terms' logarithms, in the order of `TERMS`.
         serial_: how far arithmetic and memory wait for each other.
         spread_: of log(measured / physical terms).
         count_: how many timings there were.
@@ -81,6 +85,8 @@ class Curve:
     cache: float
     terms_: dict[str, float] = field(default_factory=dict, init=False)
     errors_: dict[str, float] = field(default_factory=dict, init=False)
+    quantiles_: dict[str, tuple[float, float, float]] = field(default_factory=dict, init=False)
+    correlations_: Floats = field(default_factory=lambda: np.eye(len(TERMS)), init=False)
     serial_: float = field(default=0.0, init=False)
     spread_: float = field(default=0.0, init=False)
     count_: int = field(default=0, init=False)
@@ -97,6 +103,7 @@ class Curve:
         weighed = jacobian.T @ jacobian / self.spread_**2 + np.diag(_PRIOR_ERRORS**-2.0)
         self.terms_ = dict(zip(TERMS, map(float, np.exp(logs)), strict=True))
         self.errors_ = dict(zip(TERMS, map(float, np.sqrt(np.diag(np.linalg.inv(weighed)))), strict=True))
+        self._weigh(asked, np.log(seconds), np.asarray(np.linalg.inv(weighed), np.float64))
         self._rest = Kriging().fit(asked.axes, rest, errors)
         return self
 
@@ -105,12 +112,27 @@ class Curve:
         rest, errors = self._rest.predict(asked.axes)
         return self._times(asked, self._logs, self.serial_) * np.exp(rest), errors
 
+    def _weigh(self, asked: Asked, measured: Floats, covariance: Floats) -> None:
+        """What is known of the terms: points scattered wider than the fit's normal form, each weighed by what the timings say of it."""
+        wide = _WIDER**2 * covariance
+        moves = np.random.default_rng(_POINTS).multivariate_normal(np.zeros(len(TERMS)), wide, _POINTS)
+        rest = np.log(self._times(asked, self._logs + moves, self.serial_)) - measured
+        chances = -0.5 * (rest**2).sum(axis=1) / self.spread_**2 - 0.5 * (((self._logs + moves - _PRIOR) / _PRIOR_ERRORS) ** 2).sum(axis=1)
+        chances += 0.5 * np.einsum("ij,jk,ik->i", moves, np.linalg.inv(wide), moves)
+        weights = np.exp(chances - chances.max())
+        weights /= weights.sum()
+        self.quantiles_ = {term: _quantiles(moves[:, place], weights) for place, term in enumerate(TERMS)}
+        around = moves - weights @ moves
+        found = (around * weights[:, None]).T @ around
+        scale = np.sqrt(np.maximum(np.diag(found), 1e-300))
+        self.correlations_ = np.clip(found / np.outer(scale, scale), -_LARGEST_CORRELATION, _LARGEST_CORRELATION)
+
     def _bandwidth(self, reach: Floats) -> Floats:
         rate: Floats = np.exp(np.interp(np.log(reach), np.log(self.stream_reach), np.log(self.stream_rate)))
         return rate
 
     def _times(self, asked: Asked, logs: Floats, serial: float) -> Floats:
-        ramp, compute, near, far = np.exp(logs)
+        ramp, compute, near, far = np.moveaxis(np.exp(logs), -1, 0)[..., None]
         share = np.where(asked.reach > self.cache, far, near)
         arithmetic, memory = asked.flops / (compute * self.peak), asked.bytes / (share * self._bandwidth(asked.reach))
         return np.asarray(ramp + joined(arithmetic, memory, serial), np.float64)
@@ -125,3 +147,10 @@ class Curve:
 
         found = least_squares(residuals, _PRIOR, loss="soft_l1")
         return float(found.cost), np.asarray(found.x), np.asarray(found.jac)[: len(measured)] * 0.1
+
+
+def _quantiles(values: Floats, weights: Floats) -> tuple[float, float, float]:
+    order = np.argsort(values)
+    below = np.cumsum(weights[order]) - weights[order] / 2
+    low, middle, high = (float(np.interp(share, below, values[order])) for share in (0.05, 0.5, 0.95))
+    return low, middle, high

@@ -59,6 +59,8 @@ class Calibration:
         streams_: working sets in bytes, and what reading them reached.
         latency_: seconds of a dependent read by bytes of its working set.
         scaling_: how many times one core's `compute` and `bandwidth` all cores reach together.
+        errors_: standard deviations of the logarithms of what all cores reach, of `compute` and `bandwidth`: how much the scaling differs
+            between arithmetics, and the interval of the best stream.
         curves_: by kernel class, arithmetic and bits per weight.
         overhead_: seconds of the cheapest call, dispatch included.
         residuals_: log(predicted / measured) by class, of what was fitted.
@@ -71,6 +73,7 @@ class Calibration:
     streams_: tuple[NDArray[np.float64], NDArray[np.float64]] = field(default=(np.zeros(0), np.zeros(0)), init=False)
     latency_: dict[float, float] = field(default_factory=dict, init=False)
     scaling_: dict[str, float] = field(default_factory=dict, init=False)
+    errors_: dict[str, float] = field(default_factory=dict, init=False)
     curves_: dict[ClassKey, Curve] = field(default_factory=dict, init=False)
     overhead_: float = field(default=0.0, init=False)
     residuals_: dict[ClassKey, NDArray[np.float64]] = field(default_factory=dict, init=False)
@@ -165,9 +168,10 @@ class Calibration:
         if not self.peaks_:
             raise ValueError("a machine is known by its peaks: the timings hold no kernel 'peak_...'")
         self.bandwidth_ = self._bandwidths()
-        far = self._far(self.cores)
+        far, far_error = self._far(self.cores)
         shares = [rate / self.peaks_[dtype] for dtype, rate in self._probed(self.cores).items() if dtype in self.peaks_]
         self.scaling_ = {"compute": float(np.median(shares)) if shares else inf, "bandwidth": far / self.bandwidth_["dram"]}
+        self.errors_ = {"compute": float(np.std(np.log(shares))) if len(shares) > 1 else 0.0, "bandwidth": far_error}
 
     def _peaks(self, threads: int) -> dict[str, float]:
         found = self._probed(threads)
@@ -187,14 +191,16 @@ class Calibration:
         reach, rate = self.streams_
         sizes = {level: self.caches[level] / 2 for level in _LEVELS if level in self.caches}
         found = {level: float(np.exp(np.interp(np.log(size), np.log(reach), np.log(rate)))) for level, size in sizes.items()}
-        return found | {"dram": self._far(1)}
+        return found | {"dram": self._far(1)[0]}
 
-    def _far(self, threads: int) -> float:
+    def _far(self, threads: int) -> tuple[float, float]:
+        """What streams beyond the caches reach, and the standard deviation of its logarithm."""
         least = 2 * max(self.caches.values(), default=2.0**25)
         rows = [row for row in self.timings if row.kernel in ("read", "triad_past") and row.threads == threads and row.reach > least]
         if not rows:
             raise ValueError(f"the timings hold no stream through memory on {threads} threads")
-        return max(threads * _rate(row) for row in rows)
+        best = max(rows, key=_rate)
+        return threads * _rate(best), best.log_error / _NINE_OF_TEN
 
 
 def class_of(timing: Timing) -> ClassKey:

@@ -1,5 +1,9 @@
 """A calibration as a device: an entry in the catalogue's form, with what is known of it, which `device_files` and `--profile` read.
 
+Its `uncertainty` (`hwmodels.uncertainty`) is, per kernel class, that of the three terms with their correlations, and, as a factor on all
+that the class takes, what the priced roofline was off by on cold timings (without enough of those: what the fit was off by on sizes held out);
+of the bandwidth, the interval of its best stream; of the peaks, how much the scaling over cores differs between arithmetics.
+
 Bandwidth and peaks are those of all cores together; what a kernel class reaches of them was timed on one core, and is taken to be the
 same share on all. Figures of power that nothing measured are those of a device of the catalogue, and said to be.
 
@@ -17,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from edgewright.hwmodels import catalog
+from edgewright.hwmodels.calibration.curve import TERMS
 from edgewright.hwmodels.calibration.estimator import Calibration, ClassKey, class_of
 from edgewright.hwmodels.calibration.readers import Reading
 from edgewright.hwmodels.calibration.suite import COLD
@@ -28,6 +33,7 @@ __all__ = ["document", "entry_of", "priced"]
 
 _SOURCE = "edgewright calibrate"
 _FORMAT_OF_BITS = {4.5: "int4", 4.125: "int4"}
+_ENOUGH = 10
 _SKIPPED_BITS = {2.5, 1.125, 2.125, 3.125}
 
 
@@ -45,6 +51,7 @@ def document(calibration: Calibration, facts: Mapping[str, Any], name: str, like
     entry = entry_of(calibration, facts, like, today, idle)
     device = catalog.build_device(name, entry)
     inside, outside, whole = calibration.residuals_, calibration.held_out(), priced(calibration, device)
+    entry["uncertainty"] |= {f"cpu.efficiency.{key}": spread for key, spread in _misfits(inside | outside, whole).items()}
     errors = {
         _text(key): {
             "timings": calibration.curves_[key].count_,
@@ -75,7 +82,7 @@ def entry_of(calibration: Calibration, facts: Mapping[str, Any], like: str, toda
     peaks = {dtype: peak * compute for dtype, peak in calibration.peaks_.items()}
     if "int8" in peaks:
         peaks["int4"] = peaks["int8"]  # codes of four bits are widened: the arithmetic is that of bytes
-    figures, errors = _efficiencies(calibration)
+    figures, errors, correlations = _efficiencies(calibration)
     engine: dict[str, Any] = {"kind": "cpu", "peaks": _rounded(peaks), "launch_overhead": 0.0, "efficiency": figures}
     if "L3" in calibration.bandwidth_:
         engine |= {
@@ -86,6 +93,7 @@ def entry_of(calibration: Calibration, facts: Mapping[str, Any], like: str, toda
     figures_measured = ("ram.capacity", "dram.bandwidth", "cpu.peaks", "cpu.efficiency", "cpu.cache_bandwidth", "cpu.cache_bytes")
     known = idle.joules is not None and idle.seconds > 0
     assumed = ["tdp_W"] + ([] if known else ["idle_W"]) + ([] if facts["memory"] else ["ram.capacity"])
+    errors |= {"dram.bandwidth": round(calibration.errors_["bandwidth"], 3), "cpu.peaks": round(calibration.errors_["compute"], 3)}
     return {
         "title": f"{facts['cpu']}, {cores} cores, as calibrated",
         "kind": model.kind,
@@ -101,6 +109,7 @@ def entry_of(calibration: Calibration, facts: Mapping[str, Any], like: str, toda
         "assumed": assumed,
         "notes": f"power is that of {like} in the catalogue" + (", but for idle_W" if known else f": {idle.source}"),
         "uncertainty": errors,
+        "correlations": correlations,
     }
 
 
@@ -123,15 +132,36 @@ def priced(calibration: Calibration, device: Device) -> dict[ClassKey, Any]:
     return {key: np.array(misses) for key, misses in found.items()}
 
 
-def _efficiencies(calibration: Calibration) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-    """Shares of peak and bandwidth by kernel class and arithmetic, and the standard deviations of their logarithms."""
-    figures, errors = {}, {}
+def _misfits(fitted: Mapping[ClassKey, Any], cold: Mapping[ClassKey, Any]) -> dict[str, list[float] | float]:
+    """How far off all of a class is: quantiles of log(measured / priced), of few timings their size; without any, of those of the fit."""
+    found: dict[str, list[float] | float] = {}
+    for key in fitted:
+        if key[2] not in _SKIPPED_BITS:
+            misses = -np.asarray(cold.get(key, fitted[key]))
+            quantiles = [round(float(each), 3) for each in np.quantile(misses, (0.05, 0.5, 0.95))]
+            found[_class_name(key)] = quantiles if len(misses) >= _ENOUGH else round(float(np.sqrt(np.mean(misses**2))), 3)
+    return found
+
+
+def _class_name(key: ClassKey) -> str:
+    """The name of a class among the efficiencies of an engine."""
+    return f"{key[0]}.{_FORMAT_OF_BITS.get(key[2], key[1])}" if key[2] else key[0]
+
+
+_Errors = dict[str, "list[float] | float"]
+
+
+def _efficiencies(calibration: Calibration) -> tuple[dict[str, dict[str, float]], _Errors, dict[str, list[float]]]:
+    """Shares of peak and bandwidth by kernel class and arithmetic, the quantiles of log(true / found) of each, and their correlations."""
+    figures: dict[str, dict[str, float]] = {}
+    errors: _Errors = {}
+    correlations: dict[str, list[float]] = {}
     reach, rate = calibration.streams_
     far = float(np.exp(np.interp(np.log(COLD), np.log(reach), np.log(rate)))) / calibration.bandwidth_["dram"]
     for key, curve in calibration.curves_.items():
         if key[2] in _SKIPPED_BITS:
             continue
-        name = f"{key[0]}.{_FORMAT_OF_BITS.get(key[2], key[1])}" if key[2] else key[0]
+        name = _class_name(key)
         terms = {
             "compute": min(1.0, curve.terms_["compute"]),
             "memory": min(1.0, curve.terms_["far"] * far),
@@ -140,8 +170,11 @@ def _efficiencies(calibration: Calibration) -> tuple[dict[str, dict[str, float]]
         }
         figures[name] = {term: float(f"{value:.4g}") for term, value in terms.items()}
         for term, own in (("compute", "compute"), ("memory", "far"), ("ramp", "ramp")):
-            errors[f"cpu.efficiency.{name}.{term}"] = round(curve.errors_[own], 3)
-    return figures, errors
+            errors[f"cpu.efficiency.{name}.{term}"] = [round(each, 3) for each in curve.quantiles_[own]]
+        places = [TERMS.index(each) for each in ("compute", "far", "ramp")]
+        pairs = ((places[0], places[1]), (places[0], places[2]), (places[1], places[2]))
+        correlations[f"cpu.efficiency.{name}"] = [round(float(curve.correlations_[pair]), 3) for pair in pairs]
+    return figures, errors, correlations
 
 
 def _implementation(calibration: Calibration, key: ClassKey) -> str:

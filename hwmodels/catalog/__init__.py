@@ -27,7 +27,7 @@ How to add a device: an entry in the file of its family (storages and links like
       storage: nvme_gen3                                             # what it is usually used with, optional; `host_link` for cards
       assumed: [idle_W, cpu.launch_overhead]                         # figures that no document states
       measured: {cpu.peaks: 'cpufp, own run'}                        # figures and where they were measured
-      uncertainty: {cpu.efficiency.gemm.ramp: 0.1}                   # standard deviations of logarithms of figures, optional
+      uncertainty: {cpu.time: 0.1}                                   # how far figures may be off, see `hwmodels.uncertainty`; optional
 
 What is in neither list comes from the file's `source`. Unknown figures stay out: what pricing needs and nobody states is derived as
 an assumption that the provenance names. Run the tests under `tests/hwmodels`: they check every entry.

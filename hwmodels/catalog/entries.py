@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from edgewright.hwmodels.efficiency import default_efficiency
 from edgewright.hwmodels.energy import with_envelope
 from edgewright.hwmodels.modes import PowerMode
-from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Storage
+from edgewright.hwmodels.specs import Bus, Device, Efficiency, Engine, Link, Pool, Provenance, Spread, Storage
 from edgewright.hwmodels.thermal import Thermal
 from edgewright.hwmodels.transport import check_transport
+from edgewright.hwmodels.uncertainty import check_uncertainty
 from edgewright.hwmodels.units import parse
 from edgewright.hwmodels.work import KERNELS
 
@@ -50,6 +51,7 @@ _DEVICE_KEYS = {
     "notes",
     "thermal",
     "uncertainty",
+    "correlations",
 }
 _ENGINE_UNITS = {
     "launch_overhead": "second",
@@ -129,10 +131,15 @@ def build_device(name: str, entry: Mapping[str, Any], family: Mapping[str, Any] 
     shared = {key: float(common[key]) for key in ("board_W", "supply_efficiency", "nic_seconds_per_message")}
     figures: dict[str, Any] = shared | _amounts(name, entry, _DEVICE_UNITS)
     provenance = _device_provenance(entry, common)
-    figures["uncertainty"] = {str(figure): float(spread) for figure, spread in entry.get("uncertainty", {}).items()}
+    figures["uncertainty"] = {str(key): _spread(f"{name}.uncertainty.{key}", value) for key, value in entry.get("uncertainty", {}).items()}
+    figures["correlations"] = {
+        str(key): _correlations(f"{name}.correlations.{key}", value) for key, value in entry.get("correlations", {}).items()
+    }
     if "thermal" in entry:
         figures["thermal"] = _thermal(f"{name}.thermal", entry["thermal"])
-    return with_envelope(Device(name, str(entry["title"]), str(entry["kind"]), engines, buses, pools, provenance=provenance, **figures))
+    device = Device(name, str(entry["title"]), str(entry["kind"]), engines, buses, pools, provenance=provenance, **figures)
+    check_uncertainty(device)
+    return with_envelope(device)
 
 
 def build_facts(entry: Mapping[str, Any]) -> Facts:
@@ -185,6 +192,35 @@ def _thermal(where: str, entry: Mapping[str, Any]) -> Thermal:
     masses = (tuple(map(float, entry["resistances"])), tuple(map(float, entry["capacities"])))
     critical = entry.get("critical")
     return Thermal(*masses, float(entry["trip"]), None if critical is None else float(critical))
+
+
+def _spread(where: str, value: object) -> Spread:
+    """A standard deviation, or three quantiles."""
+    try:
+        return (
+            Spread.of(_positive(value)) if isinstance(value, int | float) else Spread(*sorted(float(each) for each in cast("Any", value)))
+        )
+    except (TypeError, ValueError):
+        accepted = "a standard deviation of log(true / stated), or its 5, 50 and 95 % quantiles"
+        raise ValueError(f"{where}: {value!r} is no spread: accepted is {accepted}") from None
+
+
+def _positive(value: float) -> float:
+    if not 0.0 <= value < float("inf"):
+        raise ValueError(value)
+    return float(value)
+
+
+def _correlations(where: str, value: object) -> tuple[float, float, float]:
+    """Three correlations that can be together."""
+    try:
+        first, second, third = (float(each) for each in cast("Any", value))
+    except (TypeError, ValueError):
+        first = second = third = float("nan")
+    if not 1.0 + 2.0 * first * second * third - first**2 - second**2 - third**2 >= 0.0 or max(map(abs, (first, second, third))) > 1.0:
+        accepted = "correlations of compute with memory, compute with ramp and memory with ramp that can hold together"
+        raise ValueError(f"{where}: {value!r} is not accepted: it must be three {accepted}")
+    return first, second, third
 
 
 def _memories(name: str, entry: Mapping[str, Any], reserved: float) -> tuple[dict[str, Pool], dict[str, Bus]]:

@@ -106,7 +106,11 @@ def test_a_profile_is_a_device_with_the_constants(calibration):
     assert unit.efficiency["gemv.fp32"].memory == pytest.approx(FAR, rel=0.05)
     assert device.provenance["cpu.efficiency"].kind == "measured"
     assert device.provenance["idle_W"].kind == "assumed"
-    assert 0 < device.uncertainty["cpu.efficiency.gemv.fp32.memory"] < 0.2
+    term, whole = device.uncertainty["cpu.efficiency.gemv.fp32.memory"], device.uncertainty["cpu.efficiency.gemv.fp32"]
+    assert -0.2 < term.low < 0.0 < term.high < 0.2
+    assert abs(FAR / unit.efficiency["gemv.fp32"].memory - 1.0) < term.high - term.low
+    assert whole.high < 0.1
+    assert set(device.correlations) == {f"cpu.efficiency.{name}" for name in unit.efficiency}
     assert found["calibration"]["energy"] == {
         "idle": "unavailable",
         "source": "no meter",

@@ -337,6 +337,7 @@ def _meta(seed):
         "name": "made up",
         "seed": seed,
         "scenario": {"name": "made up", "devices": {device: {"spec": "jetson_agx_orin_64gb"} for device in DEVICES}, "seed": seed},
+        "given": {"name": "made up"},
         "versions": {"edgewright": "0.1.0", "python": "3.11"},
         "window": (50.0, 350.0),
         "end_s": END,
