@@ -1,8 +1,8 @@
 """A calibration as a device: an entry in the catalogue's form, with what is known of it, which `device_files` and `--profile` read.
 
-Its `uncertainty` (`hwmodels.uncertainty`) is, per kernel class, that of the three terms with their correlations, and, as a factor on all
-that the class takes, what the priced roofline was off by on cold timings (without enough of those: what the fit was off by on sizes held out);
-of the bandwidth, the interval of its best stream; of the peaks, how much the scaling over cores differs between arithmetics.
+Its `uncertainty` (`hwmodels.uncertainty`) is, per kernel class, that of the three terms with their correlations, and, as a factor on
+all that the class takes, what the priced roofline was off by on cold timings (without enough of those: what the fit was off by on sizes
+held out); of the bandwidth, the interval of its best stream; of the peaks, how much the scaling over cores differs between arithmetics.
 
 Bandwidth and peaks are those of all cores together; what a kernel class reaches of them was timed on one core, and is taken to be the
 same share on all. Figures of power that nothing measured are those of a device of the catalogue, and said to be.
