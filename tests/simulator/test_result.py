@@ -22,7 +22,7 @@ def test_every_table_is_a_frame_with_units(made_up):
     for name, table in TABLES.items():
         frame = getattr(result, name)
         assert tuple(frame.columns) == table.names
-        assert len(frame) > 0
+        assert len(frame) > 0 or name == "intervals"  # which has rows where they were asked for
     assert result.jobs.attrs["units"]["ttft_s"] == "s"
     assert result.jobs["service"].dtype == "str"
     assert set(result.links["kind"]) == {"link"}
