@@ -221,16 +221,27 @@ def _model(scenario: Scenario, table: ModelTable, format_name: str | None, key: 
     from edgewright.workloads.gguf_reader import from_gguf
     from edgewright.workloads.onnx_reader import from_onnx
 
+    own = None
     try:
         if table.gguf is not None:
             model, own = from_gguf(table.gguf)
-            return model, own if format_name is None else format_named(format_name)
-        format = format_named(format_name or "fp16")
-        if table.zoo is not None:
-            return zoo.model(table.zoo), format
-        return (from_config(table.hf) if table.hf is not None else from_onnx(str(table.onnx))), format
+        elif table.zoo is not None:
+            model = zoo.model(table.zoo)
+        else:
+            model = from_config(table.hf) if table.hf is not None else from_onnx(str(table.onnx))
     except (ValueError, ModuleNotFoundError) as error:
         raise scenario.error((*key, "model"), *spoken(str(error)), str(table.hf or table.gguf or table.onnx)) from None
+    format = format_named(format_name or "fp16") if own is None or format_name else own
+    return _changed(scenario, table, model, key), format
+
+
+def _changed(scenario: Scenario, table: ModelTable, model: Model, key: Key) -> Model:
+    if table.change is None:
+        return model
+    try:
+        return table.change.apply(model)
+    except ValueError as error:
+        raise scenario.error((*key, "model", "change"), *spoken(str(error)), table.change) from None
 
 
 def _router(scenario: Scenario, service: str, model: Model) -> Router | None:

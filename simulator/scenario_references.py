@@ -25,6 +25,8 @@ def require_references(scenario: Scenario) -> None:
     for name, service in scenario.services.items():
         for key, called in _called(service.orchestration):
             require_known(called, scenario.services, "service", ("services", name, "orchestration", key))
+        for node in getattr(service.orchestration, "nodes", ()):
+            require_known(node, _places(scenario), "device or node", ("services", name, "orchestration"))
         for key, other in _called(service.failure):
             require_known(other, scenario.services, "service", ("services", name, "failure", key))
         if service.startup.source is not None:
@@ -88,8 +90,12 @@ def _require_workloads(scenario: Scenario) -> None:
     for name, workload in scenario.workloads.items():
         require_known(workload.service, scenario.services, "service", ("workloads", name, "service"))
         if workload.entry is not None:
-            nodes = (*scenario.cluster.instances(), *scenario.cluster.switches, *scenario.cluster.nodes)
-            require_known(workload.entry, nodes, "device or entry point", ("workloads", name, "entry"))
+            require_known(workload.entry, _places(scenario), "device or entry point", ("workloads", name, "entry"))
+
+
+def _places(scenario: Scenario) -> tuple[str, ...]:
+    """Everything that something can be sent from or to."""
+    return (*scenario.cluster.instances(), *scenario.cluster.switches, *scenario.cluster.nodes)
 
 
 def _called(policy: OrchestrationPolicy | FailurePolicy | None) -> Iterator[tuple[str, str]]:

@@ -27,8 +27,15 @@ from edgewright.simulator.presets import PRESETS, EnginePreset
 from edgewright.simulator.schema import InputFile, Name, NamedTable, Table, require_distinct
 from edgewright.simulator.schema_choices import PolicyChoice, ProcessChoice, chosen
 from edgewright.workloads import OutcomeSource
+from edgewright.workloads.changes import ModelChange
 
 __all__ = ["EngineTable", "ModelTable", "ReplicaTable", "RoutingTable", "ServiceTable", "StartupTable", "TrafficTable"]
+
+
+def _changes() -> Mapping[str, type[Any]]:
+    from edgewright.workloads.changes import CHANGES
+
+    return CHANGES
 
 
 def _outcomes() -> Mapping[str, type[Any]]:
@@ -38,6 +45,7 @@ def _outcomes() -> Mapping[str, type[Any]]:
 
 
 Batching: TypeAlias = Annotated[BatchingPolicy, PolicyChoice("batching")]
+Change: TypeAlias = Annotated[ModelChange, ProcessChoice("change", "change of a model", _changes)]
 Experts: TypeAlias = Annotated[ExpertsPolicy, PolicyChoice("experts")]
 Failure: TypeAlias = Annotated[FailurePolicy, PolicyChoice("failure")]
 Kv: TypeAlias = Annotated[KvPolicy, PolicyChoice("kv")]
@@ -58,6 +66,9 @@ class ModelTable(NamedTable):
     hf: InputFile | None = Field(default=None, description="a Hugging Face config.json")
     gguf: InputFile | None = Field(default=None, description="a GGUF file; its metadata alone is read")
     onnx: InputFile | None = Field(default=None, description="an ONNX file; its graph alone is read")
+    change: Change | None = Field(
+        default=None, description="what is made of it: some of its layers, a bottleneck, smaller models side by side"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelTable:

@@ -11,7 +11,7 @@ import pytest
 
 from edgewright.policies.conformance import check_orchestration, check_policy
 from edgewright.policies.families import Script
-from edgewright.policies.orchestration import Cascade, Disaggregated, Speculative, call, result_of
+from edgewright.policies.orchestration import Cascade, Disaggregated, EarlyExit, Speculative, SplitDecoding, call, result_of
 from edgewright.policies.plan import Call, Delay
 from edgewright.policies.registry import policies_of
 from edgewright.policies.views import JobView
@@ -19,6 +19,11 @@ from edgewright.policies.views import JobView
 GIVEN = {
     "cascade": [Cascade(small="a", big="b"), Cascade(small="a", big="b", threshold=1.0)],
     "disaggregated": [Disaggregated(prefill="a", decode="b")],
+    "early_exit": [
+        EarlyExit(first="a", second="b", cloud="c", edge="d", gateway="e", state=8.0),
+        EarlyExit(first="a", second="b", edge="d", gateway="e", state=8.0),
+    ],
+    "split_decoding": [SplitDecoding(first="a", cloud="b", edge="d", gateway="e", state=8.0)],
     "speculative": [Speculative(draft="a", target="b"), Speculative(draft="a", target="b", tokens=1)],
 }
 """Policies call services, which must be named: these stand for the registered ones."""

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from edgewright.policies.compile import compile_plan
 from edgewright.policies.families import Outcome
-from edgewright.policies.orchestration import Cascade, Disaggregated, Speculative, call, result_of
-from edgewright.policies.plan import Call, Delay
+from edgewright.policies.orchestration import Cascade, Disaggregated, EarlyExit, Speculative, SplitDecoding, call, result_of
+from edgewright.policies.plan import Call, Delay, Transfer, Wait
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,76 @@ def test_speculation_yields_what_was_accepted_and_one_more(tokens, output, accep
     assert 1 + sum(job["emits"] for job in verified[:-1]) < output or not verified
 
 
+WIRES = {"edge": "phone", "gateway": "dc", "state": 8.0}
+
+
+def amounts(policy, exits, *, output, prompt=100):
+    """Bytes of every transfer and counts of every wait, in order, of a script whose calls yield what they are worth."""
+    script, found, emitted, draws = policy.serve(View(prompt)), [], 0, iter(exits)
+    plan = next(script, None)
+    while plan is not None:
+        for op in compile_plan(plan).strands[0].ops:
+            if isinstance(op, Transfer):
+                found.append(("sent", op.nbytes))
+            elif isinstance(op, Wait):
+                found.append(("awaited", op.count))
+            elif isinstance(op, Call):
+                emitted += dict(op.job)["emits"]
+        exit_ = next(draws, None) if isinstance(plan, Delay) else None
+        try:
+            plan = script.send(Outcome({"exit": exit_, "call": {"done": emitted >= output}}, 0.0, 1.0))
+        except StopIteration:
+            plan = None
+    return found
+
+
+def test_early_exit_token_by_token():
+    """Exits 0, 1, 2, 0, 2: what an exit skipped is computed by the next token that goes so deep, at the edge and in the cloud."""
+    calls, emitted = drive(EarlyExit(first="a", second="b", cloud="c", **WIRES), output=5, reveals={"exit": [0, 1, 2, 0, 2]})
+
+    def one(service, prompt, prefilled, emits):
+        return service, {"prompt": prompt, "prefilled": prefilled, "output": 1, "emits": emits}
+
+    assert calls == [
+        one("a", 100, 0, 1),
+        *(one("a", 101, 100, 0), one("b", 101, 0, 1)),
+        *(one("a", 102, 101, 0), one("b", 102, 101, 0), one("c", 102, 0, 1)),
+        one("a", 103, 102, 1),
+        *(one("a", 104, 103, 0), one("b", 104, 102, 0), one("c", 104, 102, 1)),
+    ]
+    assert emitted == 5
+
+
+def test_every_hidden_state_goes_up_once_and_the_cloud_waits_for_all_of_them():
+    """100 of the prompt, then one each, 8 B of it; the cloud is asked at the third token (102 states) and the fifth (2 more)."""
+    found = amounts(EarlyExit(first="a", second="b", cloud="c", **WIRES), [0, 1, 2, 0, 2], output=5)
+    sent = [("sent", nbytes) for nbytes in (800.0, 8.0, 8.0, 8.0, 8.0)]
+    assert found == [*sent[:3], ("awaited", 102), *sent[3:], ("awaited", 2)]
+
+
+def test_the_edge_alone_sends_nothing_and_takes_the_second_exit():
+    calls, emitted = drive(EarlyExit(first="a", second="b", **WIRES), output=2, reveals={"exit": [2, 0]})
+    assert ([service for service, _ in calls], emitted) == (["a", "b", "a"], 2)
+    assert amounts(EarlyExit(first="a", second="b", **WIRES), [2, 0], output=2) == []
+
+
+def test_the_naive_split_sends_the_whole_context_each_time():
+    """8 B of 100, 101 and 102 positions, and the cloud computes all of them anew."""
+    policy = SplitDecoding(first="a", cloud="c", **WIRES)
+    assert amounts(policy, [], output=3) == [("sent", 800.0), ("sent", 808.0), ("sent", 816.0)]
+    calls, _ = drive(policy, output=3)
+    assert [job["prompt"] - job["prefilled"] for service, job in calls if service == "c"] == [100, 101, 102]
+
+
 @pytest.mark.parametrize(
     ("policy", "services"),
     [
         (Disaggregated(prefill="a", decode="b"), ("a", "b")),
         (Cascade(small="a", big="b"), ("a", "b")),
         (Speculative(draft="a", target="b"), ("a", "b")),
+        (EarlyExit(first="a", second="b", cloud="c", **WIRES), ("a", "b", "c")),
+        (EarlyExit(first="a", second="b", **WIRES), ("a", "b")),
+        (SplitDecoding(first="a", cloud="b", **WIRES), ("a", "b")),
     ],
 )
 def test_policies_say_whom_they_call(policy, services):
