@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal, Protocol
 
 from annotated_types import Ge
 
+from edgewright.workloads.changes_vision import Bottleneck, ClassSplit
 from edgewright.workloads.model import Model
 
 __all__ = ["CHANGES", "Layers", "ModelChange"]
@@ -73,5 +74,5 @@ class Layers:
         )
 
 
-CHANGES: Mapping[str, type[ModelChange]] = MappingProxyType({"layers": Layers})
+CHANGES: Mapping[str, type[ModelChange]] = MappingProxyType({"bottleneck": Bottleneck, "class_split": ClassSplit, "layers": Layers})
 """All changes by name."""

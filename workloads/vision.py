@@ -47,7 +47,8 @@ class Layer:
     Attributes:
         name: unique in the table.
         op: `conv`, `depthwise`, `pool`, `global_pool`, `fc` (flattens), `add`, `scale` (channelwise, by the second input), `concat`,
-            `split` (a view of `channels` of its input, which costs nothing), `upsample` (by `stride`).
+            `split` (a view of `channels` of its input, which costs nothing), `upsample` (by `stride`), `norm` (with its activation, where
+            it stands before a convolution and none can absorb it).
         inputs: names of the layers it reads, `input` for the network's; empty: the layer before.
         channels: channels (or numbers, for `fc`) out; not needed where the op keeps them.
         kernel: height and width; `stride` in both directions; `groups` of a convolution.
@@ -56,7 +57,7 @@ class Layer:
     """
 
     name: str
-    op: Literal["conv", "depthwise", "pool", "global_pool", "fc", "add", "scale", "concat", "split", "upsample"]
+    op: Literal["conv", "depthwise", "pool", "global_pool", "fc", "add", "scale", "concat", "split", "upsample", "norm"]
     inputs: tuple[str, ...] = ()
     channels: int = 0
     kernel: tuple[int, int] = (1, 1)
@@ -196,5 +197,5 @@ def _operator(layer: Layer, entering: tuple[Shape, ...], leaving: Shape) -> Oper
     if layer.op == "fc":
         return Linear("fc", first.numbers, layer.channels, "items", bias=vectors)
     moved = leaving.numbers + sum(each.numbers for each in entering)
-    work = first.numbers if layer.op == "global_pool" else taps * leaving.numbers if layer.op in ("pool", "add", "scale") else 0
-    return Elementwise(layer.op, moved, flops=work / moved, per="items")
+    work = first.numbers if layer.op == "global_pool" else taps * leaving.numbers if layer.op in ("pool", "add", "scale", "norm") else 0
+    return Elementwise(layer.op, moved, flops=work / moved, vectors=vectors if layer.op == "norm" else 0, per="items")

@@ -1,8 +1,8 @@
 """Published convolutional networks as layer tables.
 
 Sources: ResNet (He et al., CVPR 2016), VGG (Simonyan and Zisserman, ICLR 2015), MobileNet (Howard et al., 2017), MobileNetV2 (Sandler et
-al., CVPR 2018), EfficientNet (Tan and Le, ICML 2019); the four networks of MLPerf Tiny (Banbury et al., NeurIPS 2021), whose Keras counts
-have four parameters per batch-norm channel and a bias besides.
+al., CVPR 2018), EfficientNet (Tan and Le, ICML 2019), DenseNet (Huang et al., CVPR 2017); the four networks of MLPerf Tiny (Banbury et al.,
+NeurIPS 2021), whose Keras counts have four parameters per batch-norm channel and a bias besides.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from edgewright.workloads.vision import Layer, Shape, network
 from edgewright.workloads.vision_detector import yolov8
 from edgewright.workloads.vision_transformer import vit
 
-__all__ = ["NETS", "autoencoder", "ds_cnn", "efficientnet_b0", "mobilenet_v1", "mobilenet_v2", "resnet", "resnet8", "vgg11"]
+__all__ = ["NETS", "autoencoder", "densenet", "ds_cnn", "efficientnet_b0", "mobilenet_v1", "mobilenet_v2", "resnet", "resnet8", "vgg11"]
 
 _IMAGENET = Shape(3, 224, 224)
 _NORM, _KERAS = 2, 5
@@ -48,6 +48,29 @@ def _residual(label: str, source: str, width: int, stride: int, bottleneck: bool
         _conv(f"{label}.b", width, 3, stride),
         _conv(f"{label}.out", 4 * width, 1),
     ]
+
+
+def densenet(name: str, depths: tuple[int, int, int, int], growth: int = 32) -> Model:
+    """A DenseNet of four blocks: each layer adds `growth` channels to those before, by a 1 x 1 convolution to four times as many and a
+    3 x 3 one, each behind its norm; between blocks half of the channels go on at half the size."""
+    rows = [_conv("stem", 2 * growth, 7, 2), Layer(name="pool", op="pool", kernel=(3, 3), stride=2)]
+    channels, last = 2 * growth, "pool"
+    for stage, depth in enumerate(depths):
+        for index in range(depth):
+            label = f"d{stage + 1}l{index + 1}"
+            rows += [
+                Layer(name=f"{label}.norm", op="norm", inputs=(last,), vectors=_NORM),
+                _conv(f"{label}.a", 4 * growth, 1),
+                _conv(f"{label}.out", growth, 3, vectors=0),
+                Layer(name=f"{label}.concat", op="concat", inputs=(last, f"{label}.out")),
+            ]
+            channels, last = channels + growth, f"{label}.concat"
+        rows.append(Layer(name=f"d{stage + 1}.norm", op="norm", inputs=(last,), vectors=_NORM))
+        if stage < 3:
+            channels, last = channels // 2, f"t{stage + 1}.pool"
+            rows += [_conv(f"t{stage + 1}", channels, 1, vectors=0), Layer(name=last, op="pool", kernel=(2, 2), stride=2)]
+    rows += [Layer(name="gap", op="global_pool"), Layer(name="fc", op="fc", channels=1000, vectors=1)]
+    return network(name, _IMAGENET, rows)
 
 
 def vgg11() -> Model:
@@ -177,6 +200,8 @@ NETS: Mapping[str, Callable[[], Model]] = {
     "deit-base": lambda: vit("deit-base", hidden=768, layers=12, heads=12),
     "deit-small": lambda: vit("deit-small", hidden=384, layers=12, heads=6),
     "deit-tiny": lambda: vit("deit-tiny", hidden=192, layers=12, heads=3),
+    "densenet-169": lambda: densenet("densenet-169", (6, 12, 32, 32)),
+    "densenet-201": lambda: densenet("densenet-201", (6, 12, 48, 32)),
     "ds-cnn": ds_cnn,
     "efficientnet-b0": efficientnet_b0,
     "fc-autoencoder": autoencoder,
@@ -187,8 +212,10 @@ NETS: Mapping[str, Callable[[], Model]] = {
     "resnet-8": resnet8,
     "resnet-18": lambda: resnet("resnet-18", (2, 2, 2, 2), bottleneck=False),
     "resnet-50": lambda: resnet("resnet-50", (3, 4, 6, 3), bottleneck=True),
+    "resnet-152": lambda: resnet("resnet-152", (3, 8, 36, 3), bottleneck=True),
     "vgg-11": vgg11,
     "vit-b-16": lambda: vit("vit-b-16", hidden=768, layers=12, heads=12),
+    "vit-l-16": lambda: vit("vit-l-16", hidden=1024, layers=24, heads=16),
     "vit-b-16-384": lambda: vit("vit-b-16-384", hidden=768, layers=12, heads=12, image=384),
     "yolov8n": yolov8,
 }

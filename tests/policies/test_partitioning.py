@@ -1,5 +1,7 @@
 """Partitioning policies on tiny models: what runs where, what is sent, how long it takes."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,8 +10,9 @@ from edgewright.hwmodels import Cluster, Connection
 from edgewright.hwmodels.collectives import algorithms
 from edgewright.hwmodels.ideal import ideal_device, ideal_link
 from edgewright.policies.compile import compile_plan
-from edgewright.policies.partitioning import DataParallel, Pipeline, Single, Split, TensorParallel
+from edgewright.policies.partitioning import Branches, DataParallel, Pipeline, Single, Split, TensorParallel
 from edgewright.policies.partitioning.amounts import share_of
+from edgewright.policies.partitioning.branches import chains
 from edgewright.policies.plan import Collective, Compute, Mark, Par, Seq, Transfer
 from edgewright.policies.timeline import makespan
 from edgewright.policies.views import ReplicaSpec
@@ -292,3 +295,66 @@ def test_plans_are_values_and_end_with_the_token(policy):
     assert first.children[-1] == Mark("token")
     assert all(not isinstance(child, Mark) for child in first.children[:-1])
     assert isinstance(first.children[0], Par | Compute)
+
+
+# -- branches --------------------------------------------------------------------------------------------------------------------------
+
+
+def forked(*widths, join=True):
+    """One matrix of `1 x width` per chain, each on the input of 6 bytes, and one of `1 x 4` behind them all."""
+    sides = [Block(f"b{i}", "ffn", i, (Linear("m", 1, width, "items"),), 2.0, inputs=(-1,)) for i, width in enumerate(widths)]
+    last = [Block("join", "head", -1, (Linear("m", 1, 4, "items"),), 1.0, inputs=tuple(range(len(widths))))] if join else []
+    return Model(f"forked{widths}", (*sides, *last), 0, 1, False, cuts=(), input=6.0, input_bytes=6.0)
+
+
+ITEM = Step(items=1)
+
+
+def test_chains_run_side_by_side_and_are_joined_at_the_root():
+    """To both devices 6 B each over the root's link of 6 B/s: 2 s; 20 FLOP at 2 FLOP/s: 10 s; 2 B each back, both over the root's link:
+    2/3 s; 8 FLOP of the join at 1 FLOP/s: 8 s."""
+    replica = spec(1.0, 2.0, 2.0, link=6.0)
+    placement = Branches().plan(forked(10, 10), replica)
+    assert {device: [(part.start, part.stop) for part in parts] for device, parts in placement.parts.items()} == {
+        "d1": [(0, 1)],
+        "d2": [(1, 2)],
+        "d0": [(2, 3)],
+    }
+    assert run_plan(placement.program, replica.cluster, step=ITEM).tokens == pytest.approx([2.0 + 10.0 + 2.0 / 3.0 + 8.0])
+
+
+def test_the_larger_chains_go_first_and_each_to_the_device_that_ends_it_first():
+    """Widths 8, 6, 4, 2 at 2 and 1 FLOP/s: 8 to d1 (8 s), 6 to d2 (12 s; d1 would end at 14), 4 to d1 (12 s), 2 to d1 (14 s; d2: 16)."""
+    parts = Branches().plan(forked(8, 6, 4, 2), spec(1.0, 2.0, 1.0)).parts
+    assert {device: sorted(part.start for part in held) for device, held in parts.items()} == {"d1": [0, 2, 3], "d2": [1], "d0": [4]}
+
+
+def test_memory_bounds_what_a_device_takes():
+    """8 B on d1 leave no room for 6 and 4 more; where nobody has room the policy refuses."""
+    budget = {"d0": 99.0, "d1": 9.0, "d2": 10.0}
+    parts = Branches().plan(forked(8, 6, 4), spec(1.0, 100.0, 1.0, budget=budget)).parts
+    assert {device: sorted(part.start for part in held) for device, held in parts.items()} == {"d1": [0], "d2": [1, 2], "d0": [3]}
+    with pytest.raises(ValueError, match="no device has room for a part of 4 bytes"):
+        Branches().plan(forked(8, 6, 4), spec(1.0, 1.0, 1.0, budget=budget | {"d2": 9.0}))
+
+
+def test_the_root_may_take_a_chain_too():
+    """Nothing travels to it: 6 B to the other alone."""
+    replica = spec(1.0, 1.0, link=6.0)
+    placement = Branches(root_computes=True).plan(forked(10, 10), replica)
+    assert sorted(placement.parts) == ["d0", "d1"]
+    assert makespan(placement.program, replica.cluster, ITEM) == pytest.approx(1.0 + 20.0 + 1.0 / 3.0 + 8.0)
+
+
+def test_one_chain_is_a_model_on_one_device():
+    assert chains(chain(3, 5)) == (((0, 2),), 2)
+    assert list(Branches().plan(chain(3, 5), spec(1.0, 1.0, 2.0)).parts) == ["d2"]
+
+
+def test_chains_that_are_not_joined_at_their_ends_are_refused():
+    with pytest.raises(ValueError, match="ends in 2 chains"):
+        chains(forked(1, 1, join=False))
+    early = forked(1, 1, 1)
+    blocks = (*early.blocks[:-1], replace(early.blocks[-1], inputs=(0, 2)))
+    with pytest.raises(ValueError, match="does not join the results of all"):
+        chains(replace(early, blocks=blocks))

@@ -18,15 +18,19 @@ PUBLISHED = {  # parameters exact; multiply-accumulates in millions, with the so
     "autoencoder": ("fc-autoencoder", 269_992, 0.264),  # MLPerf Tiny
     "deit-small": ("deit-small", 22_050_664, 4_600),  # Touvron et al., ICML 2021
     "deit-tiny": ("deit-tiny", 5_717_416, 1_250),  # Touvron et al., ICML 2021
+    "densenet-169": ("densenet-169", 14_149_480, 3_360),  # torchvision
+    "densenet-201": ("densenet-201", 20_013_928, 4_291),  # torchvision
     "ds-cnn": ("ds-cnn", 24_908, 2.66),  # MLPerf Tiny
     "efficientnet-b0": ("efficientnet-b0", 5_288_548, 386),  # torchvision
     "mobilenet-v1-0.25-96": ("mobilenet-v1-0.25-96", 221_794, 7.49),  # MLPerf Tiny
     "mobilenet-v2": ("mobilenet-v2", 3_504_872, 301),  # torchvision
+    "resnet-152": ("resnet-152", 60_192_808, 11_514),  # torchvision
     "resnet-18": ("resnet-18", 11_689_512, 1_814),  # torchvision
     "resnet-50": ("resnet-50", 25_557_032, 4_089),  # torchvision
     "resnet-8": ("resnet-8", 78_666, 12.5),  # MLPerf Tiny
     "vgg-11": ("vgg-11", 132_863_336, 7_609),  # torchvision
     "vit-b-16": ("vit-b-16", 86_567_656, 17_564),  # torchvision
+    "vit-l-16": ("vit-l-16", 304_326_632, 61_555),  # torchvision
     "yolov8n": ("yolov8n", 3_157_200 - 16, 4_350),  # Ultralytics: 8.7 GFLOP; 16 fixed taps of the box decoder
 }
 
