@@ -23,11 +23,11 @@ def _hidden(one: Config) -> int:
 
 
 def _layers(one: Config) -> int:
-    return one.number("num_hidden_layers", "n_layer")
+    return one.number("num_hidden_layers", "n_layer", "n_layers")
 
 
 def _heads(one: Config) -> int:
-    return one.number("num_attention_heads", "n_head")
+    return one.number("num_attention_heads", "n_head", "n_heads")
 
 
 def _attention(
@@ -224,6 +224,14 @@ def _bloom(one: Config) -> Model:
     return _decoder(one, (layer,) * _layers(one), tied=True, norms=2, embed_norm=True)
 
 
+def _mpt(one: Config) -> Model:
+    """No biases unless `no_bias` is off, norms with a scale alone then, no positions but ALiBi, two-matrix FFN."""
+    bias = not one.flag("no_bias", True)
+    ffn = FfnShape(width=one.number_or(4, "expansion_ratio") * _hidden(one), gated=False, bias=bias)
+    layer = LayerShape(_attention(one, bias=bias, out_bias=bias, rope=False), ffn)
+    return _decoder(one, (layer,) * _layers(one), tied=True, norms=2 if bias else 1)
+
+
 def _opt(one: Config) -> Model:
     """Biases everywhere, norms with offsets, learned positions with two spare rows, two-matrix FFN. Projected embeddings are refused."""
     if one.number_or(_hidden(one), "word_embed_proj_dim") != _hidden(one):
@@ -303,6 +311,7 @@ READERS: Mapping[str, Callable[[Config], Model]] = {
     "mamba": _mamba,
     "mistral": _mistral,
     "mixtral": _mixtral,
+    "mpt": _mpt,
     "olmoe": _olmoe,
     "opt": _opt,
     "phi3": _phi3,

@@ -20,6 +20,7 @@ from edgewright.policies.kv import (
 from edgewright.policies.kv.quality import followed, sampled_attention
 from edgewright.simulator.stepping import decoded, prefilled, step_at
 from edgewright.workloads import AttentionProcess, Step, Stream, format_named, zoo
+from edgewright.workloads.kv_operators import with_copies
 
 FP16 = format_named("fp16")
 MODEL = zoo.model("llama-3.1-8b")
@@ -243,3 +244,10 @@ def test_layers_that_agree_have_the_same_important_tokens():
     for agreement, same in ((1.0, True), (0.0, False)):
         found = sampled_attention(AttentionProcess(agreement=agreement, **still), Stream(1), 40, 2, 2, 4, 0)
         assert np.array_equal(found[0], found[1]) == same
+
+
+def test_an_engine_that_copies_the_cache_reads_and_writes_it_so_many_times():
+    """Two copies of 1000 tokens: what is attended is read, and twice read and written."""
+    step = step_at(decoded(np.full((1, 1), 1000.0), np.full((1, 1), 1000.0), (), Full()), 0)
+    plain, copied = (model.work(step, FP16) for model in (MODEL, with_copies(MODEL, 2.0)))
+    assert kv_bytes(copied) - kv_bytes(plain) == 2 * 2 * 1000 * KV * LAYERS
