@@ -23,6 +23,7 @@ PUBLISHED = {  # parameters, tied tensors once
     "gemma-2b": (2_506_172_416, "index of google/gemma-2b; recalled"),
     "gemma-3-1b": (999_885_952, "index of google/gemma-3-1b-pt; recalled"),
     "gemma-3-4b": (3_880_263_168, "index of google/gemma-3-4b-pt, its language model alone; recalled"),
+    "gpt-neox-20b": (20_554_567_680, "index of EleutherAI/gpt-neox-20b; recalled"),
     "llama-2-13b": (13_015_864_320, "index of meta-llama/Llama-2-13b-hf; recalled"),
     "llama-2-70b": (68_976_648_192, "index of meta-llama/Llama-2-70b-hf; recalled"),
     "llama-2-7b": (6_738_415_616, "index of meta-llama/Llama-2-7b-hf; recalled"),
