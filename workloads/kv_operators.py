@@ -151,8 +151,9 @@ class CacheMove(_CachePass):
 
 
 def attention_of(block: Block) -> CausalAttention | None:
-    """The attention operator of a block over keys and values per head, None if it has none."""
-    return next((each for each in block.operators if isinstance(each, CausalAttention)), None)
+    """The attention operator of a block over keys and values per head, in whatever roles; None if it has none."""
+    inside = (each.operator if isinstance(each, InRoles) else each for each in block.operators)
+    return next((each for each in inside if isinstance(each, CausalAttention)), None)
 
 
 def refitted(model: Model, name: str, change: Callable[[Block, CausalAttention], tuple[Operator, ...]]) -> Model:

@@ -180,7 +180,10 @@ CASES = {
         ),
         None,
     ),
-    "copied caches": (Draft(1.0, service={"engine": {"preset": "transformers", "cache_copies": 2}}), None),
+    "copied caches": (
+        Draft(1.0, service={"kv": {"policy": "gemfilter", "tokens": 40}, "engine": {"preset": "transformers", "cache_copies": 2}}),
+        None,
+    ),
     "quantised": (Draft(1.5, service={"kv": "quantised"}, replica={"kv_capacity": "3 MB"}), any_preempted),
     "offloaded": (Draft(0.5, device=SD, service={"kv": {"policy": "offload", "resident": 40}}), None),
     "two offloaded": (
