@@ -24,26 +24,41 @@ _IDLE_SECONDS = 2.0
 @click.command()
 @click.option("--quick/--full", default=True, show_default=True, help="Less than a minute, or less than ten.")
 @click.option("--only", multiple=True, metavar="KERNEL", help="Time these kernels only; the probes of the machine are always timed.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="profile.yaml", show_default=True, help="The profile.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="The file to write.  [default: profile.yaml; of a log engine.yaml]"
+)
 @click.option("--resume", is_flag=True, help="Go on with the timings beside --out, instead of starting anew.")
 @click.option("--name", help="Name of the device; absent: after the processor.")
 @click.option("--like", default="epyc_7763", show_default=True, help="Device of the catalogue whose power it is taken to draw.")
 @click.option(
     "--from-log", "log", type=click.Path(path_type=Path), metavar="FILE.jsonl", help="Fit an engine to a log of requests instead."
 )
+@click.option(
+    "--preset", default="vllm", show_default=True, help="Engine preset that a fitted engine is like in all that a log does not show."
+)
 @click.option("--json", "machine", is_flag=True, help="Print what was found as JSON.")
 def calibrate(
-    quick: bool, only: tuple[str, ...], out: Path, resume: bool, name: str | None, like: str, log: Path | None, machine: bool
+    quick: bool,
+    only: tuple[str, ...],
+    out: Path | None,
+    resume: bool,
+    name: str | None,
+    like: str,
+    log: Path | None,
+    preset: str,
+    machine: bool,
 ) -> None:
     """Time kernels on this machine and write a device profile: a YAML file that scenarios name under `device_files`.
 
     With --from-log, nothing is timed: step times, the limit of the batch and the KV capacity are fitted to the log of a running server, one
-    JSON table per line with arrival, first_token, end (seconds), prompt_tokens and output_tokens, and printed as an `engine` table.
+    JSON table per line with arrival, first_token, end (seconds), prompt_tokens and output_tokens, and written as an engine that a scenario
+    names: `engine: {file: engine.yaml}`.
     Timings are stored beside the profile as they come (`--resume`). Compiling the kernels for the first time comes on top.
     """
     if log is not None:
-        _from_log(log, machine)
+        _from_log(log, preset, out or Path("engine.yaml"), machine)
         return
+    out = out or Path("profile.yaml")
     from edgewright.hwmodels import catalog
     from edgewright.hwmodels.calibration import TimingFile
     from edgewright.hwmodels.calibration.timing import machine_facts
@@ -137,24 +152,30 @@ def _shown(error: Mapping[str, float] | None) -> str:
     return "unavailable" if error is None else f"{error['median']:.1%} (p90 {error['p90']:.1%})"
 
 
-def _from_log(path: Path, machine: bool) -> None:
-    """Fit an engine to a log, and print it."""
-    import numpy as np
+def _from_log(path: Path, preset: str, out: Path, machine: bool) -> None:
+    """Fit an engine to a log, write it, and print it."""
+    from datetime import date
 
-    from edgewright.simulator.errors import ScenarioError
+    from edgewright.simulator.errors import ScenarioError, choices
     from edgewright.simulator.preset_fit import PresetFit, read_log
+    from edgewright.simulator.presets import PRESETS
 
+    if preset not in PRESETS:
+        raise ScenarioError("calibrate", "--preset", f"{preset!r} is no engine preset", choices(preset, PRESETS))
     try:
         fit = PresetFit().fit(read_log(path))
     except ValueError as error:
         raise ScenarioError(str(path), "", str(error), "the log of a server's requests") from None
-    sizes = np.abs(fit.residuals_)
-    off = {"median": float(np.median(sizes)), "p90": float(np.quantile(sizes, 0.9))}
-    limits = {"max_sequences": fit.max_sequences_, "kv_tokens": fit.kv_tokens_}
+    found = fit.document(preset, path.name, date.today())
+    _write(out, found)
     if machine:
-        print_json({"terms": fit.terms_, "errors": fit.errors_, **limits, "error": off, "engine": fit.engine("vllm")})
+        print_json(found)
         return
+    limits = {"max_sequences": fit.max_sequences_, "kv_tokens": fit.kv_tokens_}
     rows = [[name, f"{value:.4g} s", f"{fit.errors_[name]:.2g} s"] for name, value in fit.terms_.items()]
     rows += [[name, "unavailable: it never bound" if value is None else f"{value:.0f}", ""] for name, value in limits.items()]
+    rows += [["batching", fit.batching_, ""]]
     print_table(("term", "value", "uncertainty"), rows)
+    off = found["fit"]["first_to_last_token"]
     click.echo(f"time from first to last token: median error {off['median']:.1%}, p90 {off['p90']:.1%}", err=True)
+    click.echo(f"written to {out}: name it in a service: engine: {{file: {out}}}, batching: {fit.batching_}", err=True)

@@ -165,7 +165,7 @@ def _engine(scenario: Scenario, service: ServiceTable, cluster: Cluster, root: s
     host = software(device, device.main_engine.name, family)
     factor = drawn_host_factor(device, family, scenario.cluster.draw)
     learned = {"step_overhead": host.step_s * factor, "sequence_overhead": host.sequence_s * factor}
-    return engine.with_({name: value for name, value in learned.items() if getattr(service.engine, name) is None})
+    return engine.with_({name: value for name, value in learned.items() if not service.engine.sets(name)})
 
 
 def _experts(replica: ReplicaTable, router: Router | None) -> ExpertsPolicy | None:

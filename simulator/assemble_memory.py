@@ -159,6 +159,8 @@ def _capacity(setup: Setup, memory: Mapping[str, float], devices: Mapping[str, D
     tightest = min(per_token, key=lambda device: memory[device] / per_token[device])
     engine = setup.engine
     tokens = int(memory[tightest] // per_token[tightest])
+    if engine.kv_tokens is not None:
+        tokens = _stated(setup, engine.kv_tokens, tokens, tightest)
     if engine.memory == "slots":
         tokens = _slots(setup, tokens, tightest)
     blocks = tokens // engine.block_size
@@ -187,6 +189,12 @@ def _of_states(setup: Setup, memory: Mapping[str, float]) -> Capacity:
     return Capacity(memory, None, None, sequences, words)
 
 
+def _stated(setup: Setup, wanted: int, room: int, device: str) -> int:
+    if wanted > room:
+        raise Shortage(setup, f"{device} has room for {room} tokens of KV cache, and {wanted} are stated (`kv_tokens`)")
+    return wanted
+
+
 def _slots(setup: Setup, tokens: int, device: str) -> int:
     engine = setup.engine
     assert engine.slot_tokens is not None, "a preset with slots says how long they are"
@@ -202,6 +210,8 @@ def _derivation(setup: Setup, name: str, device: Device, memory: float, per_toke
     end = f"{_size(memory)} / {per_token:.0f} B per token = {blocks} blocks of {engine.block_size} on {name}"
     if setup.tables[1].kv_capacity is not None:
         return f"set in the scenario: {end}"
+    if engine.kv_tokens is not None:
+        return f"{engine.kv_tokens} tokens ({engine.name}) = {blocks} blocks of {engine.block_size}"
     if engine.memory == "slots":
         return f"{engine.max_sequences} slots of {engine.slot_tokens} tokens ({setup.engine.name})"
     return (

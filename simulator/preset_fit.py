@@ -6,7 +6,8 @@ A request that decodes for n steps takes, from its first token to its last,
 
 where R and K are the sequences and tokens of context in each of those steps, known from the other requests of the log, and P the prompt
 tokens that others had computed meanwhile. The four are found by non-negative least squares of relative errors. Steps are as long as the
-terms say, so that two rounds place them in time.
+terms say, so that two rounds place them in time. Engines compute prompts in steps that decode, too (`chunked_prefill`), or in steps of
+their own (`continuous`), which n then counts besides: both are tried, and the one that fits better is said to be the engine's batching.
 
 Limits are seen only where they bind, while requests wait: sequences that were never exceeded for most of the waiting time are the limit of
 the batch; else the tokens held in the middle of that time (its median) are what the KV memory takes. What never bound is unavailable.
@@ -22,8 +23,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -82,6 +84,7 @@ class PresetFit:
         errors_: their standard deviations.
         max_sequences_: sequences of the batch where that bound, else None.
         kv_tokens_: tokens that KV memory held while it bound, else None.
+        batching_: the batching policy that steps are taken by, `chunked_prefill` or `continuous`.
         residuals_: log(predicted / measured) of the time from first token to last.
     """
 
@@ -89,6 +92,7 @@ class PresetFit:
     errors_: dict[str, float] = field(default_factory=dict, init=False)
     max_sequences_: int | None = field(default=None, init=False)
     kv_tokens_: float | None = field(default=None, init=False)
+    batching_: str = field(default="", init=False)
     residuals_: Floats = field(default_factory=lambda: np.zeros(0), init=False)
 
     def fit(self, requests: Iterable[LoggedRequest]) -> PresetFit:
@@ -99,31 +103,40 @@ class PresetFit:
             raise ValueError("a fit needs ten answers of two tokens or more")
         edges, sequences, tokens = _timeline(columns)
         self._limits(columns, edges, sequences, tokens)
-        asked, seconds = np.ones(len(edges) - 1), columns[2] - columns[1]
-        for _ in range(_ROUNDS):
-            amounts = _amounts(columns, edges, sequences, tokens, asked)
-            logs = self._solve(amounts[columns[4] > 1], seconds[columns[4] > 1])
-            asked = np.maximum(logs[0] + logs[1] * sequences + logs[2] * tokens, 1e-9)
+        tried = {name: self._terms(columns, edges, sequences, tokens, name == "continuous") for name in ("chunked_prefill", "continuous")}
+        self.batching_ = min(tried, key=lambda name: float((tried[name].misses ** 2).sum()))
+        best = tried[self.batching_]
+        self.terms_ = dict(zip(TERMS, map(float, best.values), strict=True))
+        self.errors_ = dict(zip(TERMS, map(float, best.deviations), strict=True))
+        self.residuals_ = np.log(np.maximum(best.misses + 1.0, 1e-300))
         return self
 
     def engine(self, preset: str) -> dict[str, Any]:
-        """The table `engine` of a service, on a device that takes no time of its own: the terms are all of the step."""
+        """The table `engine` of a scenario, or of a file that one names: a preset with these terms as all that a step takes, and what was
+        seen of its limits."""
+        terms = {f"{name}_overhead": float(f"{value:.6g}") for name, value in self.terms_.items()}
         limit = {} if self.max_sequences_ is None else {"max_sequences": self.max_sequences_}
-        return {"preset": preset, "step_overhead": self.terms_["step"], "sequence_overhead": self.terms_["sequence"], **limit}
+        held = {} if self.kv_tokens_ is None else {"kv_tokens": int(self.kv_tokens_)}
+        return {"preset": preset, "whole_step": True, **terms, **limit, **held}
 
-    def _solve(self, amounts: Floats, seconds: Floats) -> Floats:
-        from scipy.optimize import nnls
+    def document(self, preset: str, source: str, today: date) -> dict[str, Any]:
+        """A file that scenarios name: the table `engine`, and under `fit` where it comes from and how far it is off."""
+        sizes = np.abs(self.residuals_)
+        off = {"median": round(float(np.median(sizes)), 4), "p90": round(float(np.quantile(sizes, 0.9)), 4)}
+        unseen = [name for name, value in (("max_sequences", self.max_sequences_), ("kv_tokens", self.kv_tokens_)) if value is None]
+        head = {"source": source, "date": today.isoformat(), "answers": len(self.residuals_), "first_to_last_token": off}
+        errors = {f"{name}_overhead": float(f"{self.errors_[name]:.3g}") for name in TERMS}
+        return {"engine": self.engine(preset), "fit": {**head, "batching": self.batching_, "deviations": errors, "never_bound": unseen}}
 
-        weighed = amounts / seconds[:, None]
-        scale = np.maximum(np.linalg.norm(weighed, axis=0), 1e-300)
-        found = np.asarray(nnls(weighed / scale, np.ones(len(seconds)))[0] / scale)
-        misses = weighed @ found - 1.0
-        spread = float((misses**2).sum()) / max(len(seconds) - len(TERMS), 1)
-        covariance = np.linalg.pinv((weighed / scale).T @ (weighed / scale)) * spread
-        self.terms_ = dict(zip(TERMS, map(float, found), strict=True))
-        self.errors_ = dict(zip(TERMS, map(float, np.sqrt(np.diag(covariance)) / scale), strict=True))
-        self.residuals_ = np.log(np.maximum(weighed @ found, 1e-300))
-        return found
+    def _terms(self, columns: Floats, edges: Floats, sequences: Floats, tokens: Floats, apart: bool) -> _Solved:
+        seconds, several = columns[2] - columns[1], columns[4] > 1
+        parts, prompts = np.diff(edges), _prompts_at(columns, edges[1:])
+        for _ in range(_ROUNDS):
+            solved = _solve(_amounts(columns, edges, sequences, tokens, parts, apart)[several], seconds[several])
+            step, sequence, context, prompt = solved.values
+            lost = prompt * prompts + (apart * (prompts > 0)) * step
+            parts = np.maximum(np.diff(edges) - lost, 0.0) / np.maximum(step + sequence * sequences + context * tokens, 1e-9)
+        return solved
 
     def _limits(self, columns: Floats, edges: Floats, sequences: Floats, tokens: Floats) -> None:
         """What bound while requests waited."""
@@ -141,6 +154,26 @@ class PresetFit:
             self.kv_tokens_ = float(tokens[order][np.searchsorted(weight, weight[-1] / 2)])
 
 
+class _Solved(NamedTuple):
+    """Terms, their standard deviations, and predicted / measured - 1."""
+
+    values: Floats
+    deviations: Floats
+    misses: Floats
+
+
+def _solve(amounts: Floats, seconds: Floats) -> _Solved:
+    from scipy.optimize import nnls
+
+    weighed = amounts / seconds[:, None]
+    scale = np.maximum(np.linalg.norm(weighed, axis=0), 1e-300)
+    found = np.asarray(nnls(weighed / scale, np.ones(len(seconds)))[0] / scale)
+    misses = weighed @ found - 1.0
+    spread = float((misses**2).sum()) / max(len(seconds) - len(TERMS), 1)
+    covariance = np.linalg.pinv((weighed / scale).T @ (weighed / scale)) * spread
+    return _Solved(found, np.sqrt(np.diag(covariance)) / scale, misses)
+
+
 def _timeline(columns: Floats) -> tuple[Floats, Floats, Floats]:
     """Moments at which an answer begins or ends; between them, sequences that decode and their tokens of context."""
     _, first, end, prompt, output = columns
@@ -152,11 +185,24 @@ def _timeline(columns: Floats) -> tuple[Floats, Floats, Floats]:
     return edges, runs.sum(axis=0).astype(np.float64), held.sum(axis=0)
 
 
-def _amounts(columns: Floats, edges: Floats, sequences: Floats, tokens: Floats, asked: Floats) -> Floats:
-    """What each request's time goes to, by `TERMS`; `asked` is the length of a step in each part of the timeline."""
+def _prompts_at(columns: Floats, moments: Floats) -> Floats:
+    """Prompt tokens whose computation ends at each moment: they took time of the part of the timeline before it."""
+    known = columns[1] >= moments[0]
+    found = np.zeros(len(moments))
+    np.add.at(found, np.searchsorted(moments, columns[1][known]), columns[3][known])
+    return found
+
+
+def _amounts(columns: Floats, edges: Floats, sequences: Floats, tokens: Floats, parts: Floats, apart: bool) -> Floats:
+    """What each request's time goes to, by `TERMS`.
+
+    `parts` are the steps (or what is in proportion to them) in each part of the timeline; `apart`: prompts have steps of their own, those
+    that end together one.
+    """
     _, first, end, prompt, output = columns
-    low, high = np.maximum(first[:, None], edges[:-1]), np.minimum(end[:, None], edges[1:])
-    parts = np.maximum(high - low, 0.0) / asked
-    steps = parts * ((output - 1) / np.maximum(parts.sum(axis=1), 1e-300))[:, None]
+    within = (first[:, None] <= edges[:-1]) & (end[:, None] >= edges[1:])
+    own = within * parts
+    steps = own * ((output - 1) / np.maximum(own.sum(axis=1), 1e-300))[:, None]
     others = (first[None, :] > first[:, None]) & (first[None, :] <= end[:, None])
-    return np.stack([output - 1, steps @ sequences, steps @ tokens, others @ prompt], axis=1)
+    alone = others[:, np.unique(first, return_index=True)[1]].sum(axis=1) if apart else np.zeros(len(first))
+    return np.stack([output - 1 + alone, steps @ sequences + others.sum(axis=1), steps @ tokens, others @ prompt], axis=1)

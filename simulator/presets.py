@@ -1,6 +1,7 @@
 """Engine presets: what the serving software adds to the hardware — limits of the batch, how KV memory is handed out, host time.
 
-A replica imitates one of them (`engine: vllm`) and may change its figures (`engine: {preset: vllm, max_sequences: 64}`).
+A replica imitates one of them (`engine: vllm`) and may change its figures (`engine: {preset: vllm, max_sequences: 64}`), or one that a file
+holds (`engine: {file: server.yaml}`), which `edgewright calibrate --from-log` writes.
 
 How wrong can this be? Limits and block sizes are the engines' own and exact for the versions named. Host time per step is assumed
 where the preset says so: it matters where a step takes about as long (small models on fast devices), and is lost in the rest.
@@ -34,6 +35,11 @@ class EnginePreset:
         workspace: bytes on each device for activations, graphs and libraries, outside weights and KV.
         step_overhead: host seconds per step that nothing hides; `sequence_overhead` per sequence of the step besides. Those of measured
             software (`software` of a replica's first device) stand in their place, unless the scenario sets them.
+        context_overhead: the same per token of context of the sequences that decode; `prompt_overhead` per prompt token computed.
+        whole_step: whether these four are all that a step takes (as where they were fitted to a server's log): the first engine of the
+            replica's first device is busy for as long at its full clock, and computes nothing else. Its energy is then an estimate: that
+            of an engine which arithmetic binds all the while.
+        kv_tokens: tokens of KV memory; None: as many as there is memory for.
         preemption: what happens to a sequence when no block is left: `recompute` drops its KV and computes prompt and output so far
             again; `swap` copies it to a slower tier until there is room (and recomputes where that is full); `reject` fails it. That
             sequences keep fewer tokens, and so run out later, is the business of the KV policy, which evicts tokens, not sequences.
@@ -56,6 +62,10 @@ class EnginePreset:
     workspace: float = 0.0
     step_overhead: float = 0.0
     sequence_overhead: float = 0.0
+    context_overhead: float = 0.0
+    prompt_overhead: float = 0.0
+    whole_step: bool = False
+    kv_tokens: int | None = None
     preemption: Literal["recompute", "swap", "reject"] = "recompute"
     swap_to: str = "host"
     swap_space: float = 4.0 * 2**30

@@ -4,25 +4,50 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edgewright.hwmodels import Quantity
+from edgewright.hwmodels import Quantity, Work
+from edgewright.hwmodels.efficiency import efficiency_of
 from edgewright.policies.compile import compile_plan
 from edgewright.policies.families import Program, Script
-from edgewright.policies.plan import Delay, Load, Loop, Op, Par, Plan, Prev, seq
+from edgewright.policies.plan import Compute, Delay, Load, Loop, Mark, Op, Par, Plan, Prev, seq
 from edgewright.simulator.assemble import Setup
+from edgewright.simulator.presets import EnginePreset
 from edgewright.workloads import Step
 
-__all__ = ["FetchedBytes", "HostSeconds", "program_of"]
+__all__ = ["BusyFor", "FetchedBytes", "HostSeconds", "program_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class HostSeconds:
-    """Host time of a step: the preset's overheads per step and per sequence."""
+    """Host time of a step: the preset's overheads per step, sequence, token of context and prompt token."""
 
     per_step: float
     per_sequence: float
+    per_context: float = 0.0
+    per_prompt: float = 0.0
 
-    def __call__(self, step: Step) -> float:
-        return self.per_step + self.per_sequence * (step.emits + step.items)
+    @classmethod
+    def of(cls, preset: EnginePreset) -> HostSeconds:
+        """Those of a preset."""
+        return cls(preset.step_overhead, preset.sequence_overhead, preset.context_overhead, preset.prompt_overhead)
+
+    def __call__(self, step: Step) -> Quantity:
+        held, computed = self.per_context * step.full.context, self.per_prompt * step.prefill
+        return self.per_step + self.per_sequence * (step.emits + step.items) + held + computed
+
+    def __bool__(self) -> bool:
+        return any((self.per_step, self.per_sequence, self.per_context, self.per_prompt))
+
+
+@dataclass(frozen=True, slots=True)
+class BusyFor:
+    """Arithmetic that keeps an engine busy for as long as a step was measured to take, at its full clock."""
+
+    seconds: HostSeconds
+    dtype: str
+    rate: float
+
+    def __call__(self, step: Step) -> Work:
+        return Work.of("gemm", self.dtype, self.seconds(step) * self.rate, launches=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +62,8 @@ class FetchedBytes:
 
 def program_of(setup: Setup, program: Plan | Program | None = None) -> Plan | Program:
     """The setup's program (or the one given in its place), each step after the engine's host time and the reads of offloaded KV."""
+    if setup.engine.whole_step:
+        return _measured(setup)
     program = setup.placement.program if program is None else program
     before = _before_each(setup)
     if not before:
@@ -50,11 +77,20 @@ def program_of(setup: Setup, program: Plan | Program | None = None) -> Plan | Pr
     return replace(program, body=Par(tuple(_first(child, before) if _has_token(child) else child for child in program.body.children)))
 
 
+def _measured(setup: Setup) -> Plan:
+    """Steps that take what the engine was measured to take, on the first engine of the first device."""
+    root = setup.spec.devices[0]
+    unit = setup.spec.cluster.devices[root].main_engine
+    dtype = next(iter(unit.peaks))
+    rate = unit.peaks[dtype] * efficiency_of(unit, "gemm", dtype).compute
+    return seq(Compute(root, BusyFor(HostSeconds.of(setup.engine), dtype, rate), name="step"), Mark())
+
+
 def _before_each(setup: Setup) -> list[Op]:
     preset = setup.engine
     before: list[Op] = []
-    if preset.step_overhead or preset.sequence_overhead:
-        before.append(Delay(HostSeconds(preset.step_overhead, preset.sequence_overhead), name="host"))
+    if host := HostSeconds.of(preset):
+        before.append(Delay(host, name="host"))
     if setup.tables[0].kv.footprint(1 << 20, 1 << 20).fetched:
         before += [
             Load(device, FetchedBytes(per_token), name=f"fetch KV {device}")

@@ -6,9 +6,11 @@ A service either owns replicas of a model, or has an `orchestration` that serves
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from edgewright.hwmodels.units import Bytes, Fraction, Seconds
 from edgewright.policies.families import (
@@ -22,14 +24,15 @@ from edgewright.policies.families import (
     RoutingPolicy,
     ScalingPolicy,
 )
-from edgewright.simulator.errors import choices, refusal
+from edgewright.simulator.errors import choices, refusal, translate
+from edgewright.simulator.loader import read_document
 from edgewright.simulator.presets import PRESETS, EnginePreset
 from edgewright.simulator.schema import InputFile, Name, NamedTable, Table, require_distinct
 from edgewright.simulator.schema_choices import PolicyChoice, ProcessChoice, chosen
 from edgewright.workloads import OutcomeSource
 from edgewright.workloads.changes import ModelChange
 
-__all__ = ["EngineTable", "ModelTable", "ReplicaTable", "RoutingTable", "ServiceTable", "StartupTable", "TrafficTable"]
+__all__ = ["EngineTable", "ModelTable", "ReplicaTable", "RoutingTable", "ServiceTable", "StartupTable", "TrafficTable", "engine_of"]
 
 
 def _changes() -> Mapping[str, type[Any]]:
@@ -88,6 +91,10 @@ class EngineTable(NamedTable):
     SHORT: ClassVar[str] = "preset"
 
     preset: str = Field(default="ideal", description="which serving engine is imitated")
+    file: InputFile | None = Field(
+        default=None,
+        description="a YAML file with such a table `engine` in place of a preset (`edgewright calibrate --from-log` writes one)",
+    )
     max_sequences: int | None = Field(default=None, ge=1, description="sequences in the batch")
     max_tokens: int | None = Field(default=None, ge=1, description="tokens in one step")
     block_size: int | None = Field(default=None, ge=1, description="tokens per block of KV memory")
@@ -97,6 +104,10 @@ class EngineTable(NamedTable):
     workspace: Bytes | None = Field(default=None, description="bytes for activations and graphs on each device")
     step_overhead: Seconds | None = Field(default=None, description="seconds of host time per step")
     sequence_overhead: Seconds | None = Field(default=None, description="seconds of host time per sequence and step")
+    context_overhead: Seconds | None = Field(default=None, description="the same per token of context of sequences that decode, and step")
+    prompt_overhead: Seconds | None = Field(default=None, description="the same per prompt token")
+    whole_step: bool | None = Field(default=None, description="whether these are all that a step takes, the device's own price nothing")
+    kv_tokens: int | None = Field(default=None, ge=1, description="tokens of KV memory; absent: as many as fit")
     preemption: Literal["recompute", "swap", "reject"] | None = Field(
         default=None, description="what becomes of a sequence that finds no block of KV memory"
     )
@@ -110,14 +121,37 @@ class EngineTable(NamedTable):
 
     @model_validator(mode="after")
     def _known(self) -> EngineTable:
+        if self.file is not None and "preset" in self.model_fields_set:
+            raise refusal("stands beside a preset", "`file` or `preset`", at=("file",), value=str(self.file))
         if self.preset not in PRESETS:
             raise refusal("is no engine preset", choices(self.preset, PRESETS), at=("preset",), value=self.preset)
+        self._base()
         return self
 
     def built(self) -> EnginePreset:
         """The preset with this table's figures in place of its own."""
-        own = {name: value for name in self.model_fields_set - {"preset"} if (value := getattr(self, name)) is not None}
-        return PRESETS[self.preset].with_(own)
+        own = {name: value for name in self.model_fields_set - {"preset", "file"} if (value := getattr(self, name)) is not None}
+        return self._base().with_(own)
+
+    def sets(self, figure: str) -> bool:
+        """Whether the scenario, or the file that it names, sets a figure."""
+        return getattr(self, figure) is not None or (self.file is not None and engine_of(self.file).sets(figure))
+
+    def _base(self) -> EnginePreset:
+        if self.file is None:
+            return PRESETS[self.preset]
+        return replace(engine_of(self.file).built(), name=self.file.stem, source=f"{self.file.name}, see there")
+
+
+def engine_of(path: Path) -> EngineTable:
+    """The table `engine` of a file; raises `ScenarioError`."""
+    document = read_document(path)
+    if not isinstance(document.data.get("engine"), Mapping):
+        raise document.origin.error(("engine",), "is missing", "a table of the figures of an engine, as in a scenario")
+    try:
+        return EngineTable.model_validate(dict(document.data["engine"]), context=document.origin)
+    except ValidationError as report:
+        raise translate(report, document.origin) from None
 
 
 class RoutingTable(Table):
