@@ -9,8 +9,9 @@ tokens that others had computed meanwhile. The four are found by non-negative le
 terms say, so that two rounds place them in time. Engines compute prompts in steps that decode, too (`chunked_prefill`), or in steps of
 their own (`continuous`), which n then counts besides: both are tried, and the one that fits better is said to be the engine's batching.
 
-Limits are seen only where they bind, while requests wait: sequences that were never exceeded for most of the waiting time are the limit of
-the batch; else the tokens held in the middle of that time (its median) are what the KV memory takes. What never bound is unavailable.
+Limits are seen only where they bind, while requests wait for more than ten times the time per token: sequences that were never exceeded
+for most of the waiting time are the limit of the batch; else the tokens held in the middle of that time (its median) are what the KV
+memory takes. What never bound is unavailable.
 
 How wrong: requests that were preempted look slow, and a log without them all (warm-up left out) has too small R and K. Terms that go
 together in the log (sequences and context) are told apart badly, and their uncertainties say so. Prompts count as computed at their first
@@ -48,6 +49,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }
 _ROUNDS = 3
 _MOST = 0.5
+_STEPS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,8 @@ class PresetFit:
     def _limits(self, columns: Floats, edges: Floats, sequences: Floats, tokens: Floats) -> None:
         """What bound while requests waited."""
         middles, spans = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
-        waiting = ((columns[0][:, None] < middles) & (columns[1][:, None] > middles)).sum(axis=0) > 1
+        overdue = _overdue(columns)
+        waiting = ((overdue[:, None] < middles) & (columns[1][:, None] > middles)).sum(axis=0) > 1
         if not (spans * waiting).sum():
             return
         most = float(sequences[waiting].max())
@@ -152,6 +155,13 @@ class PresetFit:
             order = np.argsort(tokens)
             weight = np.cumsum((spans * waiting)[order])
             self.kv_tokens_ = float(tokens[order][np.searchsorted(weight, weight[-1] / 2)])
+
+
+def _overdue(columns: Floats) -> Floats:
+    """When requests have waited for longer than a step and a prompt explain: `_STEPS` times the usual time per token after arrival."""
+    several = columns[4] > 1
+    per_token = (columns[2] - columns[1])[several] / (columns[4] - 1)[several]
+    return np.asarray(columns[0] + _STEPS * np.median(per_token), np.float64)
 
 
 class _Solved(NamedTuple):
