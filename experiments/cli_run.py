@@ -55,10 +55,10 @@ def run(
     if not quiet:
         _announce(chosen, checked)
     with _progress(chosen, quiet) as progress:
-        result = simulate(chosen, progress=progress)
+        result = simulate(chosen, progress=progress, out=None if intervals else directory)
     if intervals:
         result = _with_intervals(result, jobs, quiet)
-    result.write(directory)
+        result.write(directory)
     if machine:
         print_json({**result.row(detail=True), **_bounds(result), "directory": str(directory)})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgewright.simulator.assemble_memory import kv_bytes_per_token
@@ -19,13 +20,10 @@ __all__ = ["harvest"]
 
 def harvest(simulation: Simulation) -> Result:
     """The result of what has been simulated so far."""
-    recorder = simulation.recorder
-    tables: dict[str, Any] = dict(recorder.rows)
-    tables["jobs"] = recorder.jobs(simulation.now)
-    tables["itl"] = recorder.itl()
+    tables: dict[str, Mapping[str, Any]] = dict(simulation.recorder.tables(simulation.now))
     tables["energy"] = _energy(simulation)
     tables["resources"] = _resources(simulation)
-    tables["memory"] = memory_rows(simulation)
+    tables["memory"] = memory_rows(simulation, tables["kv"])
     tables["replicas"] = _replicas(simulation)
     tables["availability"] = _availability(simulation)
     return Result(_meta(simulation), tables)

@@ -10,13 +10,15 @@ counted (`assemble_memory` sets none aside for it).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgewright.simulator.assemble_memory import activation_bytes, kv_bytes_per_token, state_bytes, weight_bytes
-from edgewright.simulator.tables import empty
+from edgewright.simulator.intervals import Floats
+from edgewright.simulator.tables import Columns, empty, rows_by
 
 if TYPE_CHECKING:
     from edgewright.simulator.replica import Replica
@@ -33,17 +35,43 @@ class _Tier(NamedTuple):
     total: float
 
 
-def memory_rows(simulation: Simulation) -> dict[str, list[Any]]:
-    """The table `memory`."""
+class _Held:
+    """Who holds what on which device.
+
+    Attributes:
+        replicas: by device, those that ever held anything there.
+        most: the most jobs that each replica had in its batches at once.
+        changes: by replica, times at which its KV blocks became another number, and these numbers.
+    """
+
+    def __init__(self, simulation: Simulation, kv: Columns) -> None:
+        self.most = simulation.recorder.most_running
+        self.replicas: dict[str, list[Replica]] = {}
+        for replica in simulation.replicas.values():
+            for device in replica.placement.parts if _residence(replica) else ():
+                self.replicas.setdefault(device, []).append(replica)
+        shared = {each.name for there in self.replicas.values() if _several(there) for each in there}
+        self.changes: dict[str, tuple[Floats, Floats]] = {}
+        if shared:
+            times, blocks = kv["time_s"], kv["blocks"].astype(np.float64)
+            self.changes = {name: (times[rows], blocks[rows]) for name, rows in rows_by(kv["replica"]).items() if name in shared}
+
+    def on(self, device: str) -> list[Replica]:
+        """The replicas that ever held anything there."""
+        return self.replicas.get(device, [])
+
+
+def memory_rows(simulation: Simulation, kv: Columns) -> dict[str, list[Any]]:
+    """The table `memory`; `kv` is the table of that name."""
     table = empty("memory")
-    for scope, tier in _tiers(simulation).items():
+    for scope, tier in _tiers(simulation, _Held(simulation, kv)).items():
         for allocation, peak in [*tier.held, ("total", tier.total)] if tier.held else []:
             for column, cell in zip(table.values(), (scope, allocation, tier.capacity, peak), strict=True):
                 column.append(cell)
     return table
 
 
-def _tiers(simulation: Simulation) -> dict[str, _Tier]:
+def _tiers(simulation: Simulation, there: _Held) -> dict[str, _Tier]:
     found: dict[str, _Tier] = {}
     machine, swapped = simulation.machine, _swapped(simulation)
     for device, spec in machine.cluster.devices.items():
@@ -51,9 +79,9 @@ def _tiers(simulation: Simulation) -> dict[str, _Tier]:
             scope, main = f"{device}.{pool.name}", pool is spec.main_pool
             taken = machine.pools[scope]
             here = swapped.pop(scope, [])
-            held = [*(_held(simulation, device) if main else []), *here]
+            held = [*(_held(there, device) if main else []), *here]
             held += [(f"{owner} plans".strip(), peak) for owner, peak in taken.peaks.items()]
-            total = taken.peak + sum(peak for _, peak in here) + (_peak_together(simulation, device) if main else 0.0)
+            total = taken.peak + sum(peak for _, peak in here) + (_peak_together(there, device) if main else 0.0)
             found[scope] = _Tier(pool.capacity - pool.reserved, held, total)
     storages = {f"{each.device}.{each.name}": each.storage.capacity for each in machine.cluster.attachments}
     for scope, held in swapped.items():
@@ -81,21 +109,20 @@ def _swapped(simulation: Simulation) -> dict[str, list[tuple[str, float]]]:
     return found
 
 
-def _replicas_on(simulation: Simulation, device: str) -> list[Replica]:
-    """The replicas that ever held anything there."""
-    return [each for each in simulation.replicas.values() if device in each.placement.parts and _residence(each)]
-
-
 def _residence(replica: Replica) -> list[tuple[float, bool]]:
     """Since when the replica's weights take memory, and since when not; of several changes at one moment the last. Empty: never."""
     found = list(dict(replica.life.residence).items())
     return found if any(resident for _, resident in found) else []
 
 
-def _held(simulation: Simulation, device: str) -> Iterator[tuple[str, float]]:
-    most = _most_running(simulation)
-    for replica in _replicas_on(simulation, device):
-        yield from ((f"{replica.name} {kind}", peak) for kind, peak in _constants(replica, device, most.get(replica.name, 0)))
+def _several(replicas: Sequence[Replica]) -> bool:
+    """Whether what they hold must be put together in order of time: several of them, or one that comes and goes."""
+    return len(replicas) > 1 or any(len(_residence(each)) > 1 for each in replicas)
+
+
+def _held(there: _Held, device: str) -> Iterator[tuple[str, float]]:
+    for replica in there.on(device):
+        yield from ((f"{replica.name} {kind}", peak) for kind, peak in _constants(replica, device, there.most.get(replica.name, 0)))
         if replica.kv is not None:
             yield f"{replica.name} KV", replica.kv.peak * _block_bytes(replica, device)
 
@@ -111,33 +138,33 @@ def _constants(replica: Replica, device: str, most: int) -> Iterator[tuple[str, 
         yield "workspace", replica.preset.workspace
 
 
-def _most_running(simulation: Simulation) -> dict[str, int]:
-    """The most jobs that each replica had in its batches at once."""
-    most: dict[str, int] = {}
-    rows = simulation.recorder.rows["queue"]
-    for name, running in zip(rows["replica"], rows["running"], strict=True):
-        most[name] = max(most.get(name, 0), running)
-    return most
-
-
 def _block_bytes(replica: Replica, device: str) -> float:
     return replica.preset.block_size * kv_bytes_per_token(replica.setup)[device]
 
 
-def _peak_together(simulation: Simulation, device: str) -> float:
+def _peak_together(there: _Held, device: str) -> float:
     """The most that the replicas on a device held at one moment: what is constant while their weights are there, and KV blocks."""
-    there, most = _replicas_on(simulation, device), _most_running(simulation)
-    constant = {each.name: sum(peak for _, peak in _constants(each, device, most.get(each.name, 0))) for each in there}
-    sizes = {replica.name: _block_bytes(replica, device) for replica in there if replica.kv is not None}
-    changes = [(time, each.name, constant[each.name] * resident) for each in there for time, resident in _residence(each)]
-    rows = simulation.recorder.rows["kv"]
-    blocks = zip(rows["time_s"], rows["replica"], rows["blocks"], strict=True)
-    changes += [(time, f"{name} KV", count * sizes[name]) for time, name, count in blocks if name in sizes]
-    changes.sort(key=itemgetter(0))
-    now: dict[str, float] = {}
-    highest = 0.0
-    for (time, name, held), (later, _, _) in pairwise([*changes, (float("inf"), "", 0.0)]):
-        now[name] = held
-        if name.endswith(" KV") or later > time:
-            highest = max(highest, sum(now.values()))
-    return highest
+    replicas = there.on(device)
+    constant = {each.name: sum(peak for _, peak in _constants(each, device, there.most.get(each.name, 0))) for each in replicas}
+    if not _several(replicas):
+        return sum(constant[each.name] + (each.kv.peak * _block_bytes(each, device) if each.kv is not None else 0.0) for each in replicas)
+    times, rises, blocks = [np.empty(0)], [np.empty(0)], [np.empty(0, np.bool_)]
+    for each in replicas:
+        residence = _residence(each)
+        changes = [(np.array([time for time, _ in residence]), np.array([constant[each.name] * here for _, here in residence]), False)]
+        if each.kv is not None and each.name in there.changes:
+            when, count = there.changes[each.name]
+            changes.append((when, count * _block_bytes(each, device), True))
+        for when, held, of_blocks in changes:
+            times.append(when)
+            rises.append(np.diff(held, prepend=0.0))
+            blocks.append(np.full(len(when), of_blocks))
+    return _highest(np.concatenate(times), np.concatenate(rises), np.concatenate(blocks))
+
+
+def _highest(times: Floats, rises: Floats, counts: NDArray[np.bool_]) -> float:
+    """The highest level that rises lead to: after each of those that count, and after the last of any moment."""
+    order = np.argsort(times, kind="stable")
+    level, ordered = np.cumsum(rises[order]), times[order]
+    seen = counts[order] | (np.append(ordered[1:], np.inf) > ordered)
+    return float(np.max(level[seen], initial=0.0))

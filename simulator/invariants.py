@@ -35,12 +35,14 @@ def _require(holds: bool, what: str, simulation: Simulation) -> None:
 
 def _jobs(simulation: Simulation) -> None:
     """Jobs in = completed + rejected + failed + in flight; and those in flight are where they say."""
-    requests = simulation.recorder.requests
-    by_status = Counter(request.status for request in requests)
-    known = ("completed", "rejected", "failed", "in_flight")
-    _require(sum(by_status[each] for each in known) == len(requests), f"{len(requests)} jobs came in, but {dict(by_status)}", simulation)
+    recorder = simulation.recorder
+    odd = [f"job {request.id} {request.status}" for request in recorder.open if request.status != "in_flight"]
+    odd += [status for status in recorder.over if status not in ("completed", "rejected", "failed")]
+    _require(not odd, f"jobs are neither in flight nor over: {odd[:5]}", simulation)
+    came, known = sum(service.arrivals for service in simulation.services.values()), recorder.over.total() + len(recorder.open)
+    _require(came == known, f"{came} jobs came in, but {dict(recorder.over)} are over and {len(recorder.open)} in flight", simulation)
     places = Counter(request.id for _, request in _places(simulation))
-    known_ids = {request.id for request in requests if request.status == "in_flight"}
+    known_ids = {request.id for request in recorder.open}
     twice = sorted(number for number, count in places.items() if count > 1)
     _require(not twice, f"jobs {twice[:5]} are in two places at once", simulation)
     lost, ghosts = sorted(known_ids - set(places)), sorted(set(places) - known_ids)

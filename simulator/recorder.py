@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.simulator.growing import Growing
+from edgewright.simulator.recorder_sink import STREAMED, Sink
 from edgewright.simulator.request import Request
-from edgewright.simulator.tables import empty, with_latencies
+from edgewright.simulator.stored import ROWS
+from edgewright.simulator.tables import Columns, with_latencies
 from edgewright.simulator.uptime import UpTimes
 from edgewright.workloads import Step
 
@@ -19,37 +23,82 @@ if TYPE_CHECKING:
 __all__ = ["Recorder"]
 
 NAN = float("nan")
+DERIVED = (NAN, NAN, NAN, NAN, False)
+"""The last columns of a job, until they are derived from the others."""
+
+GAPS = 1 << 17
+"""Gaps between tokens that are gathered at once: bounds memory, and what a row of `itl` can hold."""
+
+Gaps: TypeAlias = "dict[str, tuple[list[NDArray[np.float64]], list[NDArray[np.int64]]]]"
+"""Gaps and how often each occurred, by service."""
 
 
 class Recorder:
-    """Rows by table; `tables()` gives them when the run is over.
+    """Rows by table; `tables` gives them when the run is over, or as it stands.
 
     Attributes:
         window: `[start, stop)` of the measurement.
-        requests: every request of every service, in order of submission.
-        preemptions: by replica.
+        rows: the columns of each table so far, by name; of streamed ones only what waits to be written.
+        open: requests of every service that are not over, in order of submission, each with its number in that order.
+        over: how many are, by what became of them.
+        preemptions: by replica; `most_running`: the most jobs that each had in its batches at once.
         uptimes: how long things were up.
     """
 
-    def __init__(self, window: tuple[float, float]) -> None:
+    def __init__(self, window: tuple[float, float], sink: Sink | None = None) -> None:
+        """`sink`: where streamed tables go; None: they stay here."""
         self.window = window
-        self.requests: list[Request] = []
-        self.rows: dict[str, dict[str, list[Any]]] = {
-            name: empty(name)
-            for name in (
-                *("steps", "kv", "queue", "actuations", "operations", "power", "usage"),
-                *("power_events", "sources", "thermal", "faults"),
-            )
-        }
+        self.growing = {name: Growing(name) for name in (*STREAMED, "actuations", "operations", "power_events", "faults")}
+        self.rows: dict[str, dict[str, Any]] = {name: each.columns for name, each in self.growing.items()}
+        self.open: dict[Request, int] = {}
+        self.over: Counter[str] = Counter()
         self.preemptions: dict[str, int] = {}
+        self.most_running: dict[str, int] = {}
         self.uptimes = UpTimes()
+        self._sink = sink
+        self._submitted = 0
+        self._early: dict[int, tuple[Any, ...]] = {}
+        self._written = 0
         self._blocks: dict[str, int] = {}
-        self._gaps: dict[str, tuple[list[NDArray[np.float64]], list[NDArray[np.int64]]]] = {}
+        self._gaps: Gaps = {}
+        self._gap_count = 0
+        self._end = float("nan")
 
     def add(self, table: str, *row: Any) -> None:
         """Append a row, its cells in the order of the table's columns."""
-        for column, cell in zip(self.rows[table].values(), row, strict=True):
-            column.append(cell)
+        rows = self.growing[table]
+        rows.add(row)
+        if self._sink is not None and len(rows) >= ROWS:
+            self._drain(rows)
+
+    def _extend(self, table: str, columns: Mapping[str, Any]) -> None:
+        rows = self.growing[table]
+        rows.extend(columns)
+        if self._sink is not None:
+            self._drain(rows)
+
+    def _drain(self, rows: Growing, last: bool = False) -> None:
+        """Write the groups of a streamed table that are full; `last`: the rest, too."""
+        if self._sink is None or rows.name not in STREAMED:
+            return
+        while len(rows) >= ROWS or (last and len(rows)):
+            taken = rows.take(min(ROWS, len(rows)))
+            self._sink.put(rows.name, with_latencies(taken, self._end) if rows.name == "jobs" else taken)
+
+    # -- requests --------------------------------------------------------------------------------------------------------------------------
+
+    def submitted(self, request: Request) -> None:
+        """A service has been asked."""
+        self.open[request] = self._submitted
+        self._submitted += 1
+
+    def ended(self, request: Request) -> None:
+        """It is over, and all that is said of it holds: its row follows those of all that came before it."""
+        self.over[request.status] += 1
+        self._early[self.open.pop(request)] = self._job(request)
+        while self._written in self._early:
+            self.add("jobs", *self._early.pop(self._written))
+            self._written += 1
 
     def measures(self, request: Request) -> bool:
         """Whether the request counts: asked by a user, within the window."""
@@ -94,6 +143,9 @@ class Recorder:
             values, weights = self._gaps.setdefault(service, ([], []))
             values.append(gaps)
             weights.append(np.full(len(gaps), weight, dtype=np.int64))
+            self._gap_count += len(gaps)
+            if self._gap_count >= GAPS:
+                self._gather()
 
     def burst(self, request: Request, tokens: int, now: float) -> None:
         """A request gets several tokens at once, from a call that is worth them."""
@@ -102,7 +154,10 @@ class Recorder:
 
     def queue(self, replica: Replica) -> None:
         """A replica's queue or batch has changed."""
-        self.add("queue", replica.name, float(replica.env.now), len(replica.waiting), replica.running)
+        running = replica.running
+        if running > self.most_running.get(replica.name, 0):
+            self.most_running[replica.name] = running
+        self.add("queue", replica.name, float(replica.env.now), len(replica.waiting), running)
 
     def blocks(self, replica: Replica) -> None:
         """A replica's KV blocks may have changed."""
@@ -116,8 +171,10 @@ class Recorder:
     def held(self, replica: Replica, times: NDArray[np.float64], blocks: NDArray[np.int64]) -> None:
         """From each of these times on, a replica held that many KV blocks."""
         before = np.concatenate(([self._blocks.get(replica.name, -1)], blocks[:-1]))
-        for index in np.flatnonzero(blocks != before):
-            self.add("kv", replica.name, float(times[index]), int(blocks[index]), replica.kv.capacity if replica.kv is not None else 0)
+        changed = np.flatnonzero(blocks != before)
+        capacity = np.full(len(changed), replica.kv.capacity if replica.kv is not None else 0)
+        rows = {"replica": replica.name, "time_s": times[changed], "blocks": blocks[changed], "capacity_blocks": capacity}
+        self._extend("kv", rows)
         self._blocks[replica.name] = int(blocks[-1])
 
     def preempted(self, replica: Replica) -> None:
@@ -137,59 +194,85 @@ class Recorder:
         """An operation has ended; a listener of the machine's signal."""
         self.add("operations", scope, name, kind, resource, start, end)
 
+    def _gather(self) -> None:
+        """Equal gaps of a service, of those noted since the last time, in one row."""
+        for service, columns in _equal_gaps(self._gaps):
+            self._extend("itl", {"service": service, **columns})
+        self._gaps, self._gap_count = {}, 0
+
     # -- tables ----------------------------------------------------------------------------------------------------------------------------
 
-    def jobs(self, end: float) -> dict[str, Any]:
-        """The table of jobs."""
-        table = empty("jobs")
-        for request in sorted(self.requests, key=lambda request: request.id):
-            self._job(table, request)
-        return with_latencies(table, end)
+    def tables(self, end: float) -> dict[str, Columns]:
+        """What has been recorded up to now. Streamed tables are closed: nothing can be recorded any more."""
+        if self._sink is not None:
+            return self._closed(self._sink, end)
+        found = {name: rows.first(len(rows)) for name, rows in self.growing.items()}
+        unfinished = Growing("jobs")
+        for row in self._unfinished():
+            unfinished.add(row)
+        found["jobs"] = with_latencies(_joined(found["jobs"], unfinished.first(len(unfinished))), end)
+        late = Growing("itl")
+        for service, columns in _equal_gaps(self._gaps):
+            late.extend({"service": service, **columns})
+        found["itl"] = _joined(found["itl"], late.first(len(late)))
+        return found
 
-    def _job(self, table: dict[str, list[Any]], request: Request) -> None:
+    def _closed(self, sink: Sink, end: float) -> dict[str, Columns]:
+        self._end = end
+        self._gather()
+        for row in self._unfinished():
+            self.add("jobs", *row)
+        for rows in self.growing.values():
+            self._drain(rows, last=True)
+        sink.close()
+        return {name: rows.first(len(rows)) for name, rows in self.growing.items() if name not in STREAMED} | sink.stored()
+
+    def _unfinished(self) -> list[tuple[Any, ...]]:
+        """The rows of requests that are not over, and of those that are, but came after one that is not."""
+        rows = self._early | {number: self._job(request) for request, number in self.open.items()}
+        return [rows[number] for number in sorted(rows)]
+
+    def _job(self, request: Request) -> tuple[Any, ...]:
         job = request.job
-        cells = {
-            "job": job.id,
-            "service": job.service,
-            "replica": request.replica,
-            "source": job.source,
-            "session": -1 if job.session is None else job.session,
-            "status": request.status,
-            "reason": request.reason,
-            "measured": self.measures(request),
-            "arrival_s": job.arrival,
-            "queued_s": _time(request.queued),
-            "scheduled_s": _time(request.scheduled),
-            "first_token_s": _time(request.first_token),
-            "finished_s": _time(request.finished),
-            "prompt_tokens": job.prompt,
-            "output_tokens": request.generated if job.kind == "generate" else 0,
-            "cached_tokens": request.cached,
-            "preemptions": request.preemptions,
-            "interruptions": request.interruptions,
-            "retries": request.retries,
-            "resumes": request.resumes,
-            "lost_tokens": request.lost,
-            "wasted_tokens": request.wasted,
-            "priority": job.priority,
-            "deadline_s": _time(job.deadline),
-        }
-        for name, cell in cells.items():
-            table[name].append(cell)
-        for name in ("ttft_s", "tpot_s", "e2e_s", "queue_s", "missed"):
-            table[name].append(NAN)
-
-    def itl(self) -> dict[str, Any]:
-        """The table of gaps between tokens: equal gaps of a service in one row."""
-        table: dict[str, list[Any]] = empty("itl")
-        for service, (values, weights) in self._gaps.items():
-            gaps, index = np.unique(np.concatenate(values), return_inverse=True)
-            counts = np.bincount(index, weights=np.concatenate(weights)).astype(np.int64)
-            table["service"] += [service] * len(gaps)
-            table["gap_s"] += gaps.tolist()
-            table["tokens"] += counts.tolist()
-        return table
+        return (
+            job.id,
+            job.service,
+            request.replica,
+            job.source,
+            -1 if job.session is None else job.session,
+            request.status,
+            request.reason,
+            self.measures(request),
+            job.arrival,
+            _time(request.queued),
+            _time(request.scheduled),
+            _time(request.first_token),
+            _time(request.finished),
+            job.prompt,
+            request.generated if job.kind == "generate" else 0,
+            request.cached,
+            request.preemptions,
+            request.interruptions,
+            request.retries,
+            request.resumes,
+            request.lost,
+            request.wasted,
+            job.priority,
+            _time(job.deadline),
+            *DERIVED,
+        )
 
 
 def _time(value: float | None) -> float:
     return NAN if value is None else value
+
+
+def _equal_gaps(gaps: Gaps) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
+    """By service, its different gaps and how often each occurred."""
+    for service, (values, weights) in gaps.items():
+        found, index = np.unique(np.concatenate(values), return_inverse=True)
+        yield service, {"gap_s": found, "tokens": np.bincount(index, weights=np.concatenate(weights)).astype(np.int64)}
+
+
+def _joined(first: Columns, then: Columns) -> Columns:
+    return {name: np.concatenate((values, then[name])) for name, values in first.items()}

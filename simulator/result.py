@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgewright.simulator import result_files
 from edgewright.simulator.confidence import LEVEL
 from edgewright.simulator.result_meta import Meta, checked
+from edgewright.simulator.stored import StoredTable
 from edgewright.simulator.summary import Metric, metrics
 from edgewright.simulator.summary_text import summary_text
 from edgewright.simulator.tables import TABLES, Columns, validated_all
@@ -35,9 +36,10 @@ class Result:
     __slots__ = ("_frames", "_metrics", "meta", "tables")
 
     def __init__(self, meta: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> None:
-        """Checks both: raises `MetaError` or `TableError`. Tables that are not given have no rows."""
+        """Checks both: raises `MetaError` or `TableError`. Tables not given have no rows; stored ones have been checked."""
         self.meta: Meta = checked(meta)
-        self.tables: Mapping[str, Columns] = validated_all(tables)
+        stored = {name: columns for name, columns in tables.items() if isinstance(columns, StoredTable)}
+        self.tables: Mapping[str, Columns] = {**validated_all({each: tables[each] for each in tables if each not in stored}), **stored}
         self._frames: dict[str, pd.DataFrame] = {}
         self._metrics: list[Metric] = []
 
@@ -233,10 +235,20 @@ class Result:
         is left alone and raises FileExistsError.
         """
         with result_files.replacing(Path(directory)) as fresh:
-            self.to_parquet(fresh)
-            result_files.write_run(self.meta, self.row(detail=True), fresh)
-            self.to_perfetto(fresh / "trace.perfetto.json")
-            self.report(fresh / "report.html")
+            self.complete(fresh)
+
+    def complete(self, directory: Path) -> None:
+        """Write into a directory what a result directory holds and it does not: tables that are not stored there, and the other files."""
+        self.to_parquet(directory)
+        result_files.write_run(self.meta, self.row(detail=True), directory)
+        self.to_perfetto(directory / "trace.perfetto.json")
+        self.report(directory / "report.html")
+
+    def moved(self, directory: str | Path) -> Result:
+        """The same result with its tables in that directory, to which what was stored has been moved."""
+        again = Result(self.meta, result_files.read_tables(Path(directory)))
+        again._metrics = self.metrics
+        return again
 
     @classmethod
     def read(cls, directory: str | Path) -> Result:

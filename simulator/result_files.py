@@ -9,13 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgewright.simulator.result_meta import Meta
-from edgewright.simulator.tables import TABLES, Columns, Table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from edgewright.simulator.stored import StoredTable, TableWriter, groups
+from edgewright.simulator.tables import TABLES, Columns
 
 __all__ = ["read_meta", "read_tables", "replacing", "require_replaceable", "write_run", "write_tables"]
 
@@ -66,41 +64,25 @@ def read_meta(directory: Path) -> dict[str, Any]:
 
 
 def write_tables(tables: Mapping[str, Columns], directory: Path) -> None:
-    """Write each table as Parquet, unit and meaning in the metadata of each column. No time, no name of a machine is in the files."""
-    import pyarrow.parquet as pq
-
+    """Write each table as Parquet, in groups of `stored.ROWS` rows; those that are stored there already stay."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name, table in TABLES.items():
-        pq.write_table(
-            _arrow(table, tables[name]), directory / f"{name}.parquet", compression="zstd", version="2.6", row_group_size=1 << 20
-        )
+    for name in TABLES:
+        columns = tables[name]
+        if not (isinstance(columns, StoredTable) and columns.path.parent == directory):
+            _write_table(name, columns, directory)
 
 
-def read_tables(directory: Path) -> dict[str, dict[str, Any]]:
-    """The tables of a result directory; raises FileNotFoundError for a missing one."""
-    import pyarrow.parquet as pq
-
-    return {name: _columns(table, pq.read_table(directory / f"{name}.parquet")) for name, table in TABLES.items()}
-
-
-def _arrow(table: Table, columns: Columns) -> pa.Table:
-    import pyarrow as pa
-
-    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
-    fields = [
-        pa.field(each.name, types[each.dtype], nullable=False, metadata={"unit": each.unit, "meaning": each.meaning})
-        for each in table.columns
-    ]
-    arrays = [pa.array(columns[each.name], types[each.dtype], from_pandas=False) for each in table.columns]
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={"row": table.meaning}))
+def _write_table(name: str, columns: Columns, directory: Path) -> None:
+    writer = TableWriter(name, directory)
+    for group in groups(columns, TABLES[name].names):
+        writer.put(group)
+    writer.close()
 
 
-def _columns(table: Table, found: pa.Table) -> dict[str, Any]:
-    """Columns as arrays; one that is missing stays so, for the table's validation to name it."""
-    return {
-        name: found[name].to_pylist() if found.schema.field(name).type == "string" else found[name].to_numpy()
-        for name in found.schema.names
-    }
+def read_tables(directory: Path) -> dict[str, Columns]:
+    """The tables of a result directory, read when they are asked for; raises FileNotFoundError for a missing one, `TableError` for one with
+    other columns."""
+    return {name: StoredTable(name, directory) for name in TABLES}
 
 
 def _may_go(directory: Path) -> bool:

@@ -82,7 +82,7 @@ class Service:
 
     def submit(self, request: Request) -> None:
         """Take a request: route it, carry its input from where it is to the replica, and queue it."""
-        self.simulation.recorder.requests.append(request)
+        self.simulation.recorder.submitted(request)
         self.arrivals += 1
         if self.machine.signals.submitted:
             self.machine.signals.submitted(request)

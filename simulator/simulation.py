@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import simpy
@@ -21,8 +22,10 @@ from edgewright.simulator.machine import Machine
 from edgewright.simulator.meter import Meter
 from edgewright.simulator.power_build import build_power
 from edgewright.simulator.recorder import Recorder
+from edgewright.simulator.recorder_sink import Sink
 from edgewright.simulator.replica import Replica
 from edgewright.simulator.request import Request
+from edgewright.simulator.result_files import replacing
 from edgewright.simulator.service import Service, child_request
 from edgewright.simulator.sources import SourceProcess
 from edgewright.simulator.watchdog import Watchdog
@@ -37,13 +40,24 @@ if TYPE_CHECKING:
 __all__ = ["Simulation", "simulate"]
 
 
-def simulate(scenario: Scenario, progress: Callable[[float], None] | None = None) -> Result:
+def simulate(scenario: Scenario, progress: Callable[[float], None] | None = None, out: str | Path | None = None) -> Result:
     """Run a scenario to its end.
 
-    `progress` is called now and then with the simulated time in seconds. Raises `ScenarioError` before the clock starts
-    if the scenario cannot run, and `InvariantViolation` if the run breaks an invariant.
+    `progress` is called now and then with the simulated time in seconds. `out`: a result directory, as `Result.write` makes it; rows go
+    there as they come, so that memory does not grow with them, and the result reads them when they are asked for.
+
+    Raises `ScenarioError` before the clock starts if the scenario cannot run, and `InvariantViolation` if the run breaks an invariant;
+    FileExistsError if something that is not a result directory stands at `out`.
     """
-    simulation = Simulation(scenario)
+    if out is None:
+        return _run(Simulation(scenario), progress)
+    with replacing(Path(out)) as fresh:
+        found = _run(Simulation(scenario, Sink(fresh)), progress)
+        found.complete(fresh)
+    return found.moved(out)
+
+
+def _run(simulation: Simulation, progress: Callable[[float], None] | None) -> Result:
     end = simulation.end
     for part in range(1, 101):
         simulation.run_until(end * part / 100.0)
@@ -68,7 +82,8 @@ class Simulation:
         end: simulated time at which the run ends at the latest: warm-up, window and drain.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, sink: Sink | None = None) -> None:
+        """`sink`: where rows go as they come; None: they are kept. Raises `ScenarioError` if the scenario cannot run."""
         checked = check(scenario)
         self.scenario = scenario
         self.machine = Machine(checked.cluster, simpy.Environment())
@@ -76,7 +91,7 @@ class Simulation:
         run = scenario.run
         self.window = (run.warmup, run.warmup + run.window)
         self.end = run.warmup + run.window + run.drain
-        self.recorder = Recorder(self.window)
+        self.recorder = Recorder(self.window, sink)
         self.stream = Stream(scenario.seed)
         self._numbers = count()
         for resource, profile in checked.rates.items():
@@ -168,13 +183,14 @@ class Simulation:
     @property
     def drained(self) -> bool:
         """Whether the window is over and every job that counts has ended."""
-        return self.now >= self.window[1] and all(request.finished is not None for request in self.recorder.requests)
+        return self.now >= self.window[1] and not self.recorder.open
 
     def submit(self, job: Job, entry: str | None, finish: Callable[[Request], None]) -> None:
         """A source sends a job."""
 
         def ended(request: Request) -> None:
             self._return(request, entry)
+            self.recorder.ended(request)
             if self.machine.signals.finished:
                 self.machine.signals.finished(request)
             finish(request)
@@ -196,6 +212,7 @@ class Simulation:
         home = next(each for each in self.services.values() if parent in each.scripts)
 
         def ended(request: Request) -> None:
+            self.recorder.ended(request)
             if request.cancelled or parent not in home.scripts:
                 return
             if request.status != "completed":

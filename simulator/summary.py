@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.simulator.intervals import overlap, share
-from edgewright.simulator.summary_quantiles import quantiles
+from edgewright.simulator.stored import KEPT, StoredTable
+from edgewright.simulator.summary_quantiles import quantiles, quantiles_in_groups
 from edgewright.simulator.tables import rows_by
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from edgewright.simulator.intervals import Floats
     from edgewright.simulator.result_meta import Recorded
+    from edgewright.simulator.tables import Columns
 
 __all__ = ["LEVELS", "Metric", "metrics", "slo_met"]
 
@@ -99,14 +101,29 @@ def _of_jobs(run: Recorded, scope: str, name: str, mine: NDArray[np.bool_]) -> I
     yield from _of_objectives(run, scope, name, measured)
     for metric, column in _LATENCIES.items():
         yield from _quantiles_of(scope, name, metric, jobs[column][measured])
-    gaps = run.tables["itl"]
-    own = np.ones(len(gaps["gap_s"]), np.bool_) if scope == "total" else gaps["service"] == name
-    yield from _quantiles_of(scope, name, "itl", gaps["gap_s"][own], gaps["tokens"][own])
+    yield from _gaps(run, scope, name)
     yield from _throughput(run, scope, name)
 
 
-def _quantiles_of(scope: str, name: str, metric: str, values: Floats, weights: Floats | None = None) -> Iterator[Metric]:
-    for label, value in zip(LEVELS, quantiles(values, list(LEVELS.values()), weights), strict=True):
+def _gaps(run: Recorded, scope: str, name: str) -> Iterator[Metric]:
+    """There is a gap or more per step: where the table is stored and large, it is gone through and never held."""
+    table = run.tables["itl"]
+
+    def chosen(columns: Columns) -> tuple[Floats, Floats]:
+        mine = np.ones(len(columns["gap_s"]), np.bool_) if scope == "total" else columns["service"] == name
+        return columns["gap_s"][mine], columns["tokens"][mine].astype(np.float64)
+
+    if isinstance(table, StoredTable) and table.rows > KEPT:
+        found = quantiles_in_groups(lambda: map(chosen, table.groups(("service", "gap_s", "tokens"), KEPT)), list(LEVELS.values()))
+    else:
+        values, weights = chosen(table)
+        found = quantiles(values, list(LEVELS.values()), weights)
+    for label, value in zip(LEVELS, found, strict=True):
+        yield Metric(scope, name, f"itl_{label}_s", value, "s")
+
+
+def _quantiles_of(scope: str, name: str, metric: str, values: Floats) -> Iterator[Metric]:
+    for label, value in zip(LEVELS, quantiles(values, list(LEVELS.values())), strict=True):
         yield Metric(scope, name, f"{metric}_{label}_s", value, "s")
 
 

@@ -7,7 +7,7 @@ and a value of weight w counts as w equal values. With n equal weights, p99 of f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,10 @@ import numpy as np
 if TYPE_CHECKING:
     from edgewright.simulator.intervals import Floats
 
-__all__ = ["distribution", "quantiles"]
+__all__ = ["distribution", "quantiles", "quantiles_in_groups"]
+
+BITS = 16
+"""Bits of a float that one pass of the radix selection looks at."""
 
 
 def distribution(values: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
@@ -34,3 +37,40 @@ def quantiles(values: Floats, levels: Sequence[float], weights: Floats | None = 
         return [float("nan")] * len(levels)
     reached = np.searchsorted(shares, np.asarray(levels) * (1 - 1e-12))
     return [float(ordered[min(index, len(ordered) - 1)]) for index in reached]
+
+
+def quantiles_in_groups(groups: Callable[[], Iterator[tuple[Floats, Floats]]], levels: Sequence[float]) -> list[float]:
+    """The same of values that come in groups, with their weights, and need not be held at once; none is negative.
+
+    Floats that are not negative stand in the order of their bits, so a radix selection finds each quantile exactly: it goes through
+    all groups once per digit, and knows after each in which of the digit's values the quantile lies. Raises `ValueError` for a negative
+    value.
+    """
+    prefixes, below, total = [0] * len(levels), [0.0] * len(levels), 0.0
+    for shift in range(64 - BITS, -1, -BITS):
+        wanted = sorted(set(prefixes))
+        counts = _digits(groups(), shift, wanted)
+        total = total or float(counts[0].sum())
+        if not total:
+            return [float("nan")] * len(levels)
+        for index, level in enumerate(levels):
+            reached = below[index] + np.cumsum(counts[wanted.index(prefixes[index])])
+            digit = int(np.searchsorted(reached / total, level * (1 - 1e-12)))
+            below[index] = float(reached[digit - 1]) if digit else below[index]
+            prefixes[index] = prefixes[index] << BITS | digit
+    return [float(value) for value in np.array(prefixes, np.uint64).view(np.float64)]
+
+
+def _digits(groups: Iterator[tuple[Floats, Floats]], shift: int, prefixes: Sequence[int]) -> list[Floats]:
+    """For each prefix the weight of values that begin with it, by their next digit."""
+    counts = [np.zeros(1 << BITS) for _ in prefixes]
+    for values, weights in groups:
+        kept = ~np.isnan(values) & (weights > 0)
+        if np.any(values[kept] < 0.0):
+            raise ValueError("values below 0 do not stand in the order of their bits")
+        bits = (values[kept] + 0.0).view(np.uint64) >> np.uint64(shift)
+        digits, above = (bits & np.uint64((1 << BITS) - 1)).astype(np.int64), bits >> np.uint64(BITS)
+        for count, prefix in zip(counts, prefixes, strict=True):
+            mine = above == prefix
+            count += np.bincount(digits[mine], weights[kept][mine], 1 << BITS)
+    return counts

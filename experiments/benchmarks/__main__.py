@@ -9,6 +9,7 @@ from types import MappingProxyType
 import click
 
 from edgewright.experiments.benchmarks.events import events
+from edgewright.experiments.benchmarks.memory import memory
 from edgewright.experiments.benchmarks.page import README, write_tables
 from edgewright.experiments.benchmarks.pricing import pricing
 from edgewright.experiments.benchmarks.rows import HEADER, Row, cells
@@ -23,17 +24,19 @@ BENCHMARKS: Mapping[str, Callable[[], Iterator[Row]]] = MappingProxyType(
     {
         "llm": llm,
         "growth": growth,
+        "memory": memory,
         "events": events,
         "pricing": pricing,
         "startup": startup,
         "llm-1k": partial(llm, 1_000),
         "llm-100k": partial(llm, 100_000, 1),
         "growth-1m": partial(growth, (10_000, 1_000_000)),
+        "memory-1m": partial(memory, 1_000_000),
     }
 )
 """The benchmarks by name."""
 
-LONG = ("llm-1k", "llm-100k", "growth-1m")
+LONG = ("llm-1k", "llm-100k", "growth-1m", "memory-1m")
 """Those that run only when they are named: they take minutes, or repeat others at another size."""
 
 

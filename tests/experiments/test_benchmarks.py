@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgewright.experiments.benchmarks import __main__ as command
-from edgewright.experiments.benchmarks import page, startup, versus
+from edgewright.experiments.benchmarks import memory, page, startup, versus
 from edgewright.experiments.benchmarks.events import bare, fixed_scenario
 from edgewright.experiments.benchmarks.llm import llm_scenario, run_llm
 from edgewright.experiments.benchmarks.llm_peer import StepTimes, jobs_of
@@ -102,3 +102,15 @@ def test_every_benchmark_has_its_place_on_the_page():
     for name in command.BENCHMARKS:
         section(name, page.README)
     assert set(command.LONG) <= set(command.BENCHMARKS)
+
+
+def test_memory_takes_off_what_a_small_run_needs(monkeypatch):
+    peaks = {"streamed": {"1000": 50_000_000, "3000": 51_000_000}, "kept": {"1000": 50_000_000, "3000": 60_000_000}}
+    monkeypatch.setattr(memory, "in_own_process", lambda *arguments: str(peaks[arguments[2]][arguments[4]]))
+    rows = list(memory.memory(3000))
+    assert [(row.value, row.met) for row in rows] == [(500.0, True), (51.0, None), (5000.0, None), (60.0, None)]
+
+
+@pytest.mark.parametrize("way", ["streamed", "kept"])
+def test_a_run_alone_tells_its_peak(way):
+    assert memory.run_alone(way, 2.0, 5) > 1e7

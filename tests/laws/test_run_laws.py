@@ -145,6 +145,8 @@ class Watched:
         signals = self.simulation.machine.signals
         signals.submitted.subscribe(partial(self._count, 1))
         signals.finished.subscribe(partial(self._count, -1))
+        self.asked = {}
+        signals.submitted.subscribe(lambda each: each.caller is None and self.asked.update({each.id: each.job.output}))
         for part in range(1, 101):
             self.simulation.run_until(self.simulation.end * part / 100)
             if self.simulation.drained:
@@ -223,8 +225,7 @@ def test_what_is_completed_is_whole(watched):
     jobs = jobs_of(watched, watched.tables["jobs"]["status"] == "completed")
     for earlier, later in pairwise(("arrival_s", "queued_s", "scheduled_s", "first_token_s", "finished_s")):
         assert not (jobs[earlier] > jobs[later] + 1e-9).any()
-    asked = {request.id: request.job.output for request in watched.simulation.recorder.requests if request.caller is None}
-    assert all(tokens == asked.get(job, tokens) for job, tokens in zip(jobs["job"], jobs["output_tokens"], strict=True))
+    assert all(tokens == watched.asked.get(job, tokens) for job, tokens in zip(jobs["job"], jobs["output_tokens"], strict=True))
 
 
 def test_tokens_of_steps_are_tokens_of_jobs(watched):
@@ -369,7 +370,7 @@ BREAKS = {
     "a wire that is too fast": (components, "fair_rates", _too_fast, r"carries .* per second|moved .* could have moved"),
     "blocks that are not given back": (BlockPool, "release", _blocks_leak, "KV blocks held"),
     "jobs that vanish": (Replica, "enqueue", _jobs_vanish, "are in flight, but nowhere"),
-    "jobs that end oddly": (Request, "end", _jobs_end_oddly, "jobs came in"),
+    "jobs that end oddly": (Request, "end", _jobs_end_oddly, "neither in flight nor over"),
     "supplies that lose unseen": (Domain, "energy_rows", _supplies_lose_unseen, "plugs drew"),
     "work that gives energy back": (Account, "put", _energy_comes_back, "energy is negative"),
     "a pool without bounds": (MemoryPool, "_grant", _pools_overflow, "pool .* holds"),

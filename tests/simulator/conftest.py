@@ -95,9 +95,10 @@ def _boards(count, replica=(), arrivals=NOBODY, prompt=64, output=32, engine=(),
 
 
 def _ask(simulation, number, prompt, output, entry=None, **of_the_job):
-    before = len(simulation.recorder.requests)
+    found = []
+    simulation.machine.signals.submitted.subscribe(found.append)
     simulation.submit(Job(number, "chat", "test", simulation.now, prompt, output, index=number, **of_the_job), entry, lambda _: None)
-    return simulation.recorder.requests[before]
+    return found[0]
 
 
 def _jump(machine, plan, steps=1, step=None):

@@ -231,9 +231,10 @@ def test_a_script_whose_call_fails_leaves_no_sibling_running(boards, ask):
         },
     }
     simulation = boards(2, services=services, faults=crash(0.05, 5, "pi1"))
+    calls = []
+    simulation.machine.signals.submitted.subscribe(lambda request: request.caller is not None and calls.append(request))
     job = ask(simulation, 0, 1000, 50)
     simulation.run_until(30.0)
-    calls = [request for request in simulation.recorder.requests if request.caller is job]
     assert (job.status, job.reason) == ("failed", "call: target: crashed: pi1")
     assert sorted(call.reason for call in calls) == ["crashed: pi1", "its caller is over"]
     assert all(call.finished < 2.0 for call in calls)

@@ -10,7 +10,8 @@ SMALL = PIPELINE | {"kv_capacity": "6 MiB"}
 
 def served(simulation, until=60.0):
     simulation.run_until(until)
-    return [(request.status, request.reason, request.generated) for request in simulation.recorder.requests]
+    jobs = simulation.recorder.tables(simulation.now)["jobs"]
+    return list(zip(jobs["status"], jobs["reason"], jobs["output_tokens"].tolist(), strict=True))
 
 
 def test_lanes_reserve_what_their_steps_will_cache(boards):
@@ -19,7 +20,7 @@ def test_lanes_reserve_what_their_steps_will_cache(boards):
     simulation = boards(2, SMALL, {"process": "poisson", "rate": "60 /min"}, output=200)
     assert simulation.replicas["chat.only"].kv.capacity == 28
     assert set(served(simulation, 120.0)) == {("completed", "", 200)}
-    assert sum(request.preemptions for request in simulation.recorder.requests) > 0
+    assert simulation.recorder.tables(simulation.now)["jobs"]["preemptions"].sum() > 0
 
 
 def test_a_job_whose_memory_another_lane_holds_does_not_fail(boards, ask):
@@ -77,7 +78,7 @@ def test_experts_are_hit_as_often_however_many_steps_could_be_bound_at_once(boar
         assert 0 < first.generated < 8
         ask(simulation, 1, 8, 8)
         simulation.run_until(60.0)
-        assert [request.status for request in simulation.recorder.requests] == ["completed"] * 2
+        assert simulation.recorder.over == {"completed": 2}
         counts.append((len(replica.lanes), replica.experts.hits, replica.experts.misses))
     assert counts[0] == counts[1]
     assert counts[0][0] == 2

@@ -98,7 +98,8 @@ def queued(**traffic):
     """Seconds that the input of each service's first frame took to arrive."""
     simulation = Simulation(Scenario.of(frames(**traffic)))
     simulation.run_until(5.0)
-    first = {request.job.service: request.queued - request.submitted for request in reversed(simulation.recorder.requests)}
+    jobs = simulation.recorder.tables(simulation.now)["jobs"]
+    first = dict(zip(reversed(jobs["service"]), reversed(jobs["queued_s"] - jobs["arrival_s"]), strict=True))
     return first["left"], first["right"]
 
 

@@ -1,0 +1,165 @@
+"""Tables in Parquet files: written group by group as they fill, read column by column as they are asked for.
+
+A table that is written as it grows has the same bytes as one that is written at once: groups of `ROWS` rows either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.simulator.tables import TABLES, Columns, Table, TableError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["KEPT", "ROWS", "StoredTable", "TableWriter", "groups"]
+
+ROWS = 1 << 15
+"""Rows of a group."""
+
+KEPT = 1 << 18
+"""Rows up to which a table is small: columns that were read are kept."""
+
+_NUMPY: dict[str, Any] = {"int": np.int64, "float": np.float64, "bool": np.bool_}
+
+
+class TableWriter:
+    """One table on its way into `NAME.parquet`, unit and meaning in the metadata of each column. No time, no name of a machine is in it."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self._table = TABLES[name]
+        self._schema = _schema(self._table)
+        path = directory / f"{name}.parquet"
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", version="2.6")
+
+    def put(self, columns: Columns) -> None:
+        """A group of rows: `ROWS` of them, but for the last."""
+        import pyarrow as pa
+
+        arrays = [_arrow(each.dtype, columns[each.name]) for each in self._table.columns]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=ROWS)
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        self._writer.close()
+
+
+class StoredTable(Mapping[str, NDArray[Any]]):
+    """A table in a file, its columns read when they are asked for; those of small tables are kept."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        """Raises FileNotFoundError if there is none, `TableError` for other columns than the table has."""
+        import pyarrow.parquet as pq
+
+        self.name = name
+        self.path = directory / f"{name}.parquet"
+        if not self.path.is_file():
+            raise FileNotFoundError(f"{directory} is not a whole result directory: it holds no {name}.parquet")
+        metadata = pq.read_metadata(self.path)
+        self.rows: int = metadata.num_rows
+        self._kept: dict[str, NDArray[Any]] = {}
+        expected = _schema(TABLES[name])
+        if not metadata.schema.to_arrow_schema().equals(expected, check_metadata=False):
+            found, wanted = metadata.schema.to_arrow_schema(), dict(zip(expected.names, expected.types, strict=True))
+            odd = sorted({each.name for each in found if wanted.get(each.name) != each.type} | (set(wanted) - set(found.names)))
+            raise TableError(f"table {name!r} in {self.path}: columns {odd} are missing, unknown or of another type")
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        if column in self._kept:
+            return self._kept[column]
+        if column not in TABLES[self.name].names:
+            raise KeyError(column)
+        found = self._read(column)
+        if self.rows <= KEPT:
+            self._kept[column] = found
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLES[self.name].names)
+
+    def __len__(self) -> int:
+        return len(TABLES[self.name].names)
+
+    def _read(self, column: str) -> NDArray[Any]:
+        """Group by group, into one array: at no moment are there two copies of all."""
+        dtype = _dtype(self.name, column)
+        found: NDArray[Any] = np.empty(self.rows, dtype)
+        begin = 0
+        for group in self.groups([column]):
+            found[begin : begin + len(group[column])] = group[column]
+            begin += len(group[column])
+        return found
+
+    def groups(self, columns: Sequence[str], rows: int = ROWS) -> Iterator[dict[str, NDArray[Any]]]:
+        """Some columns, so many rows at a time (in whole groups)."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.path, read_dictionary=[each for each in columns if _dtype(self.name, each) is object]) as file:
+            step = max(1, rows // ROWS)
+            for first in range(0, file.num_row_groups, step):
+                chosen = range(first, min(first + step, file.num_row_groups))
+                table = file.read_row_groups(list(chosen), columns=list(columns), use_threads=False)
+                yield {name: _numpy(table.column(name).combine_chunks()) for name in columns}
+
+
+def groups(columns: Columns, names: Sequence[str]) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """Some columns of a table in groups of `ROWS` rows, wherever the table is."""
+    if isinstance(columns, StoredTable):
+        yield from columns.groups(names)
+        return
+    count = len(columns[names[0]])
+    for begin in range(0, count, ROWS):
+        yield {name: columns[name][begin : begin + ROWS] for name in names}
+
+
+def _dtype(table: str, column: str) -> Any:
+    return next(_NUMPY.get(each.dtype, object) for each in TABLES[table].columns if each.name == column)
+
+
+def _schema(table: Table) -> pa.Schema:
+    import pyarrow as pa
+
+    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+    fields = [
+        pa.field(each.name, types[each.dtype], nullable=False, metadata={"unit": each.unit, "meaning": each.meaning})
+        for each in table.columns
+    ]
+    return pa.schema(fields, metadata={"row": table.meaning})
+
+
+def _arrow(dtype: str, values: NDArray[Any]) -> pa.Array:
+    """An array of Arrow made of its buffers: the converter of pyarrow would load pandas."""
+    import pyarrow as pa
+
+    count = len(values)
+    if dtype == "str":
+        encoded = [text.encode() for text in values]
+        ends = np.cumsum(np.fromiter(map(len, encoded), np.int32, count), dtype=np.int32)
+        offsets = np.concatenate((np.zeros(1, np.int32), ends))
+        return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))])
+    if dtype == "bool":
+        return pa.Array.from_buffers(pa.bool_(), count, [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
+    kind = pa.int64() if dtype == "int" else pa.float64()
+    return pa.Array.from_buffers(kind, count, [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _numpy(found: Any) -> NDArray[Any]:
+    """A column of a group as an array; texts as objects, equal ones the same."""
+    import pyarrow as pa
+
+    if isinstance(found, pa.DictionaryArray):
+        names = np.array(found.dictionary.to_pylist(), dtype=object)
+        codes = np.frombuffer(found.indices.buffers()[1], np.int32, len(found), found.indices.offset * 4)
+        return names[codes] if len(names) else np.empty(0, dtype=object)
+    kind = str(found.type)
+    if kind == "bool":
+        bits = np.frombuffer(found.buffers()[1], np.uint8)
+        return np.unpackbits(bits, bitorder="little")[found.offset : found.offset + len(found)].astype(np.bool_)
+    return np.frombuffer(found.buffers()[1], {"int64": np.int64, "double": np.float64}[kind], len(found), found.offset * 8)

@@ -1,0 +1,130 @@
+"""Results that are written as they come: the same bytes, the same figures, and no row kept that has been written."""
+
+import filecmp
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgewright.simulator import Scenario, Simulation, recorder, simulate, stored, summary
+from edgewright.simulator.growing import Growing
+from edgewright.simulator.recorder_sink import STREAMED, Sink
+from edgewright.simulator.result import Result
+from edgewright.simulator.stored import StoredTable, TableWriter
+from edgewright.simulator.summary_quantiles import quantiles, quantiles_in_groups
+from edgewright.simulator.tables import TABLES, TableError
+
+
+@pytest.fixture
+def small_groups(monkeypatch):
+    """Groups of a few rows, so that short runs fill many; 13 gaps gathered at once."""
+    monkeypatch.setattr(stored, "ROWS", 7)
+    monkeypatch.setattr(recorder, "ROWS", 7)
+    monkeypatch.setattr(recorder, "GAPS", 13)
+
+
+@pytest.mark.parametrize("name", ["hello", "unreliable"])
+def test_streamed_and_kept_results_have_the_same_bytes(name, small_groups, tmp_path):
+    scenario = Scenario.load(name).override({"run.window": "150 s"})
+    kept, streamed = simulate(scenario), simulate(scenario, out=tmp_path / "streamed")
+    kept.write(tmp_path / "kept")
+    names = sorted(each.name for each in (tmp_path / "kept").iterdir())
+    assert names == sorted(each.name for each in (tmp_path / "streamed").iterdir())
+    assert filecmp.cmpfiles(tmp_path / "kept", tmp_path / "streamed", names, shallow=False) == (names, [], [])
+    assert len(kept.tables["jobs"]["job"]) > 7, "no group was filled: the test would show nothing"
+    assert kept.summary().equals(streamed.summary())
+    assert kept.jobs.equals(streamed.jobs)
+
+
+def test_rows_that_were_written_are_not_kept(small_groups, tmp_path):
+    simulation = Simulation(Scenario.load("hello").override({"run.window": "20 min"}), Sink(tmp_path))
+    simulation.run_until(simulation.end)
+    rows = simulation.recorder.growing
+    assert simulation.recorder.over["completed"] > 50
+    assert all(len(rows[name]) < 7 for name in STREAMED)
+    assert not simulation.recorder.open
+
+
+def test_figures_of_large_stored_tables_are_those_of_small_ones(monkeypatch, tmp_path):
+    scenario = Scenario.load("hello")
+    simulate(scenario, out=tmp_path / "out")
+    small = Result.read(tmp_path / "out").summary()
+    monkeypatch.setattr(stored, "KEPT", 0)
+    monkeypatch.setattr(summary, "KEPT", 0)
+    assert Result.read(tmp_path / "out").summary().equals(small)
+
+
+def test_jobs_stand_in_the_order_in_which_they_were_asked(small_groups):
+    """Two boards, one slow: answers overtake each other, rows do not; who is not over comes where it was asked."""
+    scenario = Scenario.load("unreliable").override({"run.window": "3 min", "run.drain": "0 s"})
+    jobs = simulate(scenario).tables["jobs"]
+    assert np.any(np.diff(jobs["finished_s"]) < 0.0)
+    assert "in_flight" in jobs["status"]
+    assert np.all(np.diff(jobs["arrival_s"]) >= 0.0)
+
+
+def test_a_growing_table_gives_what_was_put_in():
+    rows = Growing("kv")
+    rows.add(("a", 1.0, 2, 9))
+    rows.extend({"replica": "b", "time_s": np.array([2.0, 3.0]), "blocks": np.array([4, 5]), "capacity_blocks": np.array([9, 9])})
+    rows.columns["blocks"][0] = 3
+    first = rows.take(2)
+    assert {name: values.tolist() for name, values in first.items()} == {
+        "replica": ["a", "b"],
+        "time_s": [1.0, 2.0],
+        "blocks": [3, 4],
+        "capacity_blocks": [9, 9],
+    }
+    assert [values.tolist() for values in rows.first(1).values()] == [["b"], [3.0], [5], [9]]
+    assert (len(rows), rows.columns["replica"][0], list(rows.columns["replica"])) == (1, "b", ["b"])
+
+
+def test_a_growing_table_refuses_rows_that_do_not_fit():
+    with pytest.raises(ValueError, match="shorter"):
+        Growing("kv").add(("a", 1.0))
+    with pytest.raises(TypeError):
+        Growing("kv").add(("a", 1.0, 2.5, 9))
+
+
+def test_a_stored_table_of_other_columns_is_refused(tmp_path):
+    writer = TableWriter("queue", tmp_path)
+    writer.close()
+    (tmp_path / "queue.parquet").rename(tmp_path / "kv.parquet")
+    with pytest.raises(TableError, match=r"'kv'.*blocks.*capacity_blocks.*running.*waiting"):
+        StoredTable("kv", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no queue\.parquet"):
+        StoredTable("queue", Path(tmp_path))
+
+
+def test_every_column_of_every_kind_comes_back(tmp_path):
+    rows = {
+        each.name: np.array(
+            {"str": ["", "ä", "b"], "int": [-1, 0, 2**53], "float": [np.nan, np.inf, 0.1], "bool": [True, False, True]}[each.dtype]
+        )
+        for each in TABLES["jobs"].columns
+    }
+    rows = {name: values.astype(object) if values.dtype.kind == "U" else values for name, values in rows.items()}
+    writer = TableWriter("jobs", tmp_path)
+    writer.put(rows)
+    writer.put(rows)
+    writer.close()
+    for name, values in StoredTable("jobs", tmp_path).items():
+        np.testing.assert_array_equal(values, np.concatenate((rows[name], rows[name])))
+
+
+VALUES = st.floats(0.0, 1e9) | st.sampled_from([0.0, -0.0, 0.01, np.nan])
+
+
+@given(st.lists(st.lists(st.tuples(VALUES, st.integers(0, 5)), max_size=8), max_size=6))
+def test_quantiles_of_groups_are_those_of_all_values(groups):
+    arrays = [(np.array([v for v, _ in group]), np.array([float(w) for _, w in group])) for group in groups]
+    levels = [0.01, 0.5, 0.9, 1.0]
+    values, weights = (np.concatenate([pair[side] for pair in arrays] or [np.empty(0)]) for side in (0, 1))
+    np.testing.assert_array_equal(quantiles_in_groups(lambda: iter(arrays), levels), quantiles(values, levels, weights))
+
+
+def test_quantiles_of_groups_refuse_values_below_zero():
+    with pytest.raises(ValueError, match="below 0"):
+        quantiles_in_groups(lambda: iter([(np.array([-1.0]), np.ones(1))]), [0.5])
