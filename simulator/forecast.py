@@ -1,7 +1,9 @@
 """What a router may expect of a replica: times and energies of jobs, from the prices of its plan alone at full clocks.
 
-How wrong: nothing else on the devices, no waiting for memory, output lengths as the router guesses them. Of scripts, the work of the
-replica's parts is counted, without loads and transfers.
+The way of a job's input to the replica, and of its answer's last message back, are part of both.
+
+How wrong: nothing else on the devices and links, links at their nominal rates, no waiting for memory, output lengths as the router guesses
+them. Of scripts, the work of the replica's parts is counted, without loads and transfers.
 """
 
 from __future__ import annotations
@@ -29,23 +31,33 @@ class Forecast:
     def __init__(self, cluster: Cluster, setup: Setup, strands: Sequence[Strand]) -> None:
         self.cluster = cluster
         self.model = setup.model
+        self.root = setup.spec.devices[0]
         self.placement = setup.placement
         self.kv = setup.tables[0].kv
         self.strands = strands
 
     def seconds_of(self, job: Any, expected_output: int, queued: int, queued_tokens: int, batch: int) -> float:
-        """Time to a job's last token: queued prompts and its own first, then decoding in a batch of that size."""
+        """Time to a job's last token: its input's way, queued prompts and its own, then decoding in a batch of that size."""
+        way = sum(float(demand.alone(self.cluster.capacities)) for demand in self._carried(job))
         if not self.model.generates:
-            return (queued + 1) * self.seconds(self.probe(1, 0))
+            return way + (queued + 1) * self.seconds(self.probe(1, 0))
         prefill = self.seconds(self._prompt(queued_tokens + job.prompt))
-        return prefill + expected_output * self.seconds(self.probe(batch, job.prompt + expected_output // 2))
+        return way + prefill + expected_output * self.seconds(self.probe(batch, job.prompt + expected_output // 2))
 
     def joules_of(self, job: Any, expected_output: int, batch: int) -> float:
-        """Dynamic energy of a job: its prefill, and its share of decode steps in a batch of that size."""
+        """Dynamic energy of a job: its input's way, its prefill, and its share of decode steps in a batch of that size."""
+        way = sum(float(joules) for demand in self._carried(job) for joules in demand.joules.values())
         if not self.model.generates:
-            return self.joules(self.probe(1, 0))
+            return way + self.joules(self.probe(1, 0))
         decode = self.joules(self.probe(batch, job.prompt + expected_output // 2)) / batch
-        return self.joules(self._prompt(job.prompt)) + expected_output * decode
+        return way + self.joules(self._prompt(job.prompt)) + expected_output * decode
+
+    def _carried(self, job: Any) -> list[Demand]:
+        """A job's input from where it is to the replica's root, and one message of its answer back."""
+        if job.location is None:
+            return []
+        ways = (job.location, self.root, job.job.ingress_bytes), (self.root, job.location, job.job.egress_bytes_per_token)
+        return [self.cluster.transfer(*way) for way in ways if way[2] > 0.0]
 
     def probe(self, batch: int, context: int) -> Step:
         """A plain step: `batch` sequences decoding at `context`, all of it prompt, or that many one-shot inputs."""

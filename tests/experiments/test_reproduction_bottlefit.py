@@ -31,3 +31,19 @@ def test_the_policies_cross_where_the_page_says():
     for link, faster in ((20, "split"), (26, "offload")):
         times = {service: seconds(service, **board, **rate(link)) for service in ("split", "offload")}
         assert min(times, key=times.get) == faster
+
+
+@pytest.mark.parametrize(
+    ("board", "link", "way"),
+    [
+        ("jetson_nano", 1.1, "local"),
+        ("jetson_nano", 1.3, "split"),
+        ("jetson_nano", 400, "offload"),
+        ("rpi4_4gb", 1, "split"),
+        ("rpi4_4gb", 26, "offload"),
+    ],
+)
+def test_the_way_that_is_predicted_to_be_fastest_is_taken(board, link, way):
+    """The choice rule: `predicted_latency` over three replicas, the ways of image and result included."""
+    changes = {"workloads.camera.service": "adaptive", "cluster.devices.board.device": board, **rate(link)}
+    assert set(simulate(CASE.override(changes)).jobs.replica) == {f"adaptive.{way}"}

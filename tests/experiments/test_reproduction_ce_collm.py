@@ -50,3 +50,12 @@ def test_devices_of_an_orchestration_are_checked():
 def test_layers_that_a_model_does_not_have_are_refused():
     with pytest.raises(ScenarioError, match=r"services.first.model.change.*some of the 32"):
         simulate(CASE.override({"services.first.model.change.last": 40}))
+
+
+def test_without_the_cloud_the_edge_goes_on_alone():
+    """The cloud crashes after one second and stays away: the answer is ended at the edge, with all of its tokens."""
+    faults = {"outage": {"kind": "crash", "targets": ["cloud"], "at": [1.0], "lasts": 1000}}
+    scenario = Scenario.of({**CASE.tables(), "faults": faults})
+    result = simulate(scenario.override({f"services.{name}.startup.weights": 10 for name in ("rest", "whole")}))
+    (job,) = result.jobs[result.jobs.source == "user"].itertuples()
+    assert (job.status, job.output_tokens, job.interruptions) == ("completed", 98, 1)
