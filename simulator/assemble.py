@@ -170,11 +170,11 @@ def _engine(scenario: Scenario, service: ServiceTable, cluster: Cluster, root: s
 
 def _experts(replica: ReplicaTable, router: Router | None) -> ExpertsPolicy | None:
     """The policy that follows the routes; where it needs to know them beforehand, it learns from the service's own process."""
-    from edgewright.workloads import RoutingProcess
+    from edgewright.workloads import MarkovRouting, RoutingProcess
 
     if router is None:
         return None
-    return profiled(replica.experts, router) if isinstance(router, RoutingProcess) else replica.experts
+    return profiled(replica.experts, router) if isinstance(router, RoutingProcess | MarkovRouting) else replica.experts
 
 
 def _refitted(scenario: Scenario, name: str, model: Model) -> Model:
@@ -245,14 +245,16 @@ def _changed(scenario: Scenario, table: ModelTable, model: Model, key: Key) -> M
 
 
 def _router(scenario: Scenario, service: str, model: Model) -> Router | None:
-    from edgewright.workloads import RoutingProcess, read_routes
+    from edgewright.workloads import MarkovRouting, RoutingProcess, read_routes
 
     if model.experts is None:
         return None
     shape, table = model.experts, scenario.services[service].experts_routing
     if table.file is None:
-        figures = table.model_dump(exclude={"file"})
-        return RoutingProcess(layers=len(shape.blocks), experts=shape.count, top_k=shape.top_k, **figures)
+        sizes = {"layers": len(shape.blocks), "experts": shape.count, "top_k": shape.top_k}
+        if table.concentration is not None:
+            return MarkovRouting(**sizes, concentration=table.concentration, seed=table.seed)
+        return RoutingProcess(**sizes, **table.model_dump(exclude={"file", "concentration"}))
     try:
         return read_routes(table.file, shape.count)
     except (ValueError, OSError) as error:

@@ -155,19 +155,30 @@ def engine_of(path: Path) -> EngineTable:
 
 
 class RoutingTable(Table):
-    """How the router of a model with experts chooses them: a recorded trace, or a seeded process (`workloads.RoutingProcess`)."""
+    """How the router of a model with experts chooses them: a recorded trace, or a seeded process (`workloads.RoutingProcess`, or with a
+    concentration `workloads.MarkovRouting`)."""
 
     file: InputFile | None = Field(default=None, description="recorded routes (.npz or .jsonl); then none of the figures below")
     skew: float = Field(default=0.0, ge=0, description="Zipf exponent of the experts' popularity; 0: all alike")
     affinity: Fraction = Field(default=0.0, description="how far a layer's route follows from that of the layer before")
     persistence: Fraction = Field(default=0.0, description="how far the tokens of a span share their routes")
     span: int = Field(default=64, ge=1, description="tokens that a theme lasts")
-    seed: int = Field(default=0, description="which experts are popular: a property of the model, not of the run")
+    concentration: float | None = Field(
+        default=None,
+        ge=1e-3,
+        le=1e3,
+        description="layers follow one another by matrices with Dirichlet rows: the smaller, the fewer followers an expert has; then none"
+        " of skew, affinity, persistence, span",
+    )
+    seed: int = Field(default=0, description="which experts are popular, or follow which: a property of the model, not of the run")
 
     @model_validator(mode="after")
     def _one_source(self) -> RoutingTable:
         if self.file is not None and len(self.model_fields_set) > 1:
             raise refusal("comes with figures of a process besides", "`file` alone, or figures alone", at=("file",), value=str(self.file))
+        if self.concentration is not None and (others := self.model_fields_set - {"concentration", "seed"}):
+            beside = ", ".join(sorted(others))
+            raise refusal(f"comes with {beside} besides", "`concentration` and `seed`", at=("concentration",), value=self.concentration)
         return self
 
 

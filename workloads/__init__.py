@@ -13,6 +13,7 @@ from edgewright.workloads.jobs_source import Source
 from edgewright.workloads.lengths import LENGTHS, LengthProcess, Lengths
 from edgewright.workloads.model import Block, ExpertShape, Model, Part
 from edgewright.workloads.outcomes import OUTCOMES, Outcomes, OutcomeSource, UnknownOutcome
+from edgewright.workloads.routing_markov import MarkovRouting
 from edgewright.workloads.routing_stats import Router, RoutingProcess, expert_loads, follow_table
 from edgewright.workloads.routing_stats_replay import RecordedRouting, read_routes
 from edgewright.workloads.step import Attended, Step
@@ -36,6 +37,7 @@ __all__ = [
     "Kind",
     "LengthProcess",
     "Lengths",
+    "MarkovRouting",
     "Model",
     "OpenProcess",
     "OutcomeSource",

@@ -246,6 +246,17 @@ def _gpt_neox(one: Config) -> Model:
     return _decoder(one, (layer,) * _layers(one), norms=2)
 
 
+def _megatron_moe(one: Config) -> Model:
+    """A GPT of Megatron-DeepSpeed, by the names of its arguments: every `expert_interval`-th layer has experts of two matrices, whose
+    biases are left out; biases elsewhere, norms with offsets, learned positions, tied."""
+    moe = MoeShape(width=one.number("ffn_hidden_size"), count=one.number("num_experts"), top_k=one.number_or(1, "topk"), gated=False)
+    attention = _attention(one, bias=True, out_bias=True, rope=False)
+    dense, sparse = LayerShape(attention, FfnShape(width=moe.width, gated=False, bias=True)), LayerShape(attention, moe)
+    period = one.number_or(2, "expert_interval")
+    layers = tuple(sparse if index % period == period - 1 else dense for index in range(one.number("num_layers")))
+    return _decoder(one, layers, tied=True, norms=2, positions=one.number("max_position_embeddings"))
+
+
 def _mamba(one: Config) -> Model:
     hidden = _hidden(one)
     inner = one.number_or(one.number_or(2, "expand") * hidden, "intermediate_size")
@@ -309,6 +320,7 @@ READERS: Mapping[str, Callable[[Config], Model]] = {
     "gpt_neox": _gpt_neox,
     "llama": _llama,
     "mamba": _mamba,
+    "megatron_moe": _megatron_moe,
     "mistral": _mistral,
     "mixtral": _mixtral,
     "mpt": _mpt,

@@ -41,9 +41,10 @@ class MissingBytes:
 
 @dataclass(frozen=True, slots=True)
 class CrossingBytes:
-    """Buffer of an even all-to-all in which as many bytes cross as the step's tokens send to experts elsewhere.
+    """Buffer of an all-to-all in which as many bytes cross as the step's tokens send to experts elsewhere.
 
-    In an all-to-all of `n` bytes per device over `N` devices, `(N - 1) n` bytes cross in all: `n = vectors * vector_bytes / (N - 1)`.
+    In an even all-to-all of `n` bytes per device over `N` devices, `(N - 1) n` bytes cross in all: `n = vectors * vector_bytes / (N - 1)`.
+    In one with shares that add up to 1 it is all of them.
     Without an outcome: each token sends to each other device with the probability that one of `choices` uniform choices lands there.
 
     Attributes:
@@ -51,28 +52,34 @@ class CrossingBytes:
         vector_bytes: bytes of one token's hidden vector.
         devices: devices that take part, 2 or more.
         choices: experts of a token whose place matters.
+        even: whether the pairs of devices are taken as even; otherwise the collective has shares.
 
-    How wrong: the pairs of devices are taken as even; a device that attracts more than its share of tokens would take longer.
+    How wrong: shares are expectations; a device that attracts more than that in a step would take longer.
     """
 
     key: str
     vector_bytes: float
     devices: int
     choices: int
+    even: bool = True
 
     def __call__(self, step: Step) -> Quantity:
         others = self.devices - 1
         sent = step.outcomes.get(self.key)
         if sent is None:
             sent = step.tokens * others * (1.0 - (1.0 - 1.0 / self.devices) ** self.choices)
-        return sent * self.vector_bytes / others
+        return sent * self.vector_bytes / (others if self.even else 1)
 
 
 @dataclass(frozen=True, slots=True)
 class GatheredBytes:
-    """What every device must learn of the new tokens so that any of them can go on: their ids, and the keys and values of `part`."""
+    """What every device must learn of the new tokens so that any of them can go on: their ids, and the keys and values of `part`.
+
+    `cache` false: the ids alone, as ExFlow's formula has it; nobody then says where keys and values of other devices' tokens come from.
+    """
 
     part: Part
+    cache: bool = True
 
     def __call__(self, step: Step) -> Quantity:
-        return step.tokens * (self.part.kv_bytes_per_token + self.part.model.result_bytes)
+        return step.tokens * ((self.part.kv_bytes_per_token if self.cache else 0.0) + self.part.model.result_bytes)

@@ -5,12 +5,15 @@ IPDPS 2024, over transition counts in place of single tokens: binaries `x[l, e, 
 expert, a fixed number of experts per device and layer, `y[l, i, j] >= x[l, i, g] - x[l + 1, j, g]` for every device, and the least
 `sum counts[l, i, j] * y[l, i, j]`.
 
+`staged_table` first keeps tokens on nodes, then, of those that stay on theirs, on devices: links between nodes are the slower ones.
+
 `swept_table` is the fallback for sizes where that takes too long: layer by layer the exact best assignment given its neighbours
 (Hungarian algorithm), until no layer improves. It is a local optimum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +26,7 @@ from edgewright.workloads import Stream
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["crossings", "exact_table", "swept_table", "transition_counts"]
+__all__ = ["crossings", "exact_table", "flows", "staged_table", "swept_table", "transition_counts"]
 
 
 def transition_counts(routes: Routes, experts: int) -> Counts:
@@ -38,6 +41,36 @@ def crossings(counts: Counts, table: Table) -> float:
     """Transitions between experts on different devices."""
     apart = table[:-1, :, None] != table[1:, None, :]
     return float((counts * apart).sum())
+
+
+def flows(counts: Counts, table: Table, devices: int) -> Counts:
+    """`(layers, devices, devices)`: which share of a layer's sent vectors goes from each device to each; a layer's shares add up to 1.
+
+    Tokens come to the first layer from all devices alike, and to the others from where their first expert was. A layer that sends nothing
+    has even shares.
+    """
+    held = (table[:, :, None] == np.arange(devices)).astype(float)
+    arriving = np.tile(counts[0].sum(axis=1) @ held[0], (devices, 1))
+    moving = np.einsum("lig,lij,ljh->lgh", held[:-1], counts, held[1:], optimize=True)
+    apart = np.concatenate((arriving[None], moving)) * (1.0 - np.eye(devices))
+    total = apart.sum(axis=(1, 2), keepdims=True)
+    even = (1.0 - np.eye(devices)) / (devices * max(1, devices - 1))
+    return np.where(total > 0.0, apart / np.where(total > 0.0, total, 1.0), even)
+
+
+def staged_table(counts: Counts, nodes: Sequence[Sequence[int]], solve: Callable[[Counts, int], Table]) -> Table:
+    """The placement that `solve` finds over nodes, and then over each node's devices for the transitions that stay there.
+
+    `nodes` are the ranks of as many devices each. ExFlow's two stages: hops between nodes first, then hops inside that solution.
+    """
+    across = solve(counts, len(nodes))
+    table = np.empty_like(across)
+    for node, ranks in enumerate(nodes):
+        inside = [np.flatnonzero(row == node) for row in across]
+        staying = np.stack([counts[layer][np.ix_(inside[layer], inside[layer + 1])] for layer in range(len(counts))])
+        for layer, row in enumerate(solve(staying, len(ranks))):
+            table[layer, inside[layer]] = np.asarray(ranks)[row]
+    return table
 
 
 def swept_table(counts: Counts, devices: int, starts: int = 1) -> Table:

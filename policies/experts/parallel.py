@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,19 +31,34 @@ from edgewright.policies.views import ReplicaSpec
 from edgewright.workloads import Model, Part
 from edgewright.workloads.moe import ExpertGroup, routed_experts, without_experts
 
-__all__ = ["ParallelAgent", "parallel_placement"]
+__all__ = ["Flows", "ParallelAgent", "parallel_placement"]
+
+Flows: TypeAlias = tuple[tuple[tuple[float, ...], ...], ...]
+"""`[layer][sender][receiver]`: shares of what a layer sends, which add up to 1."""
 
 
 def parallel_placement(
-    model: Model, placement: Placement, replica: ReplicaSpec, layout: Layout, *, coherent: bool, algorithm: str
+    model: Model,
+    placement: Placement,
+    replica: ReplicaSpec,
+    layout: Layout,
+    *,
+    coherent: bool,
+    algorithm: str,
+    gather_cache: bool = True,
+    gather_algorithm: str = "ring",
+    flows: Flows = (),
 ) -> Placement:
     """The data-parallel placement with its experts divided by `layout`.
 
-    Raises `ValueError` for a model without experts, or a placement that does not divide the tokens over the layout's devices.
+    `gather_cache`: whether coherence is paid for (`GatheredBytes`), by an all-gather of `gather_algorithm`; `flows`: which share of the
+    dispatched vectors goes from each device to each, by layer (empty: all alike). Raises `ValueError` for a model without experts, or a
+    placement that does not divide the tokens over the layout's devices.
     """
     layers = layers_of(model)
     engine = _engine_of_shares(placement, replica)
-    builder = _Builder(model, replica, layout, coherent, algorithm, engine)
+    algorithms = (algorithm, gather_algorithm)
+    builder = _Builder(model, replica, layout, engine, coherent=coherent, algorithms=algorithms, gather_cache=gather_cache, flows=flows)
     return Placement(
         program=builder.plan(),
         parts={device: (builder.cached(),) for device in layout.devices},
@@ -71,9 +86,21 @@ def _engine_of_shares(placement: Placement, replica: ReplicaSpec) -> str | None:
 class _Builder:
     """Builds the plan of one replica."""
 
-    def __init__(self, model: Model, replica: ReplicaSpec, layout: Layout, coherent: bool, algorithm: str, engine: str | None) -> None:
-        self.model, self.replica, self.layout = model, replica, layout
-        self.coherent, self.algorithm, self.engine = coherent, algorithm, engine
+    def __init__(
+        self,
+        model: Model,
+        replica: ReplicaSpec,
+        layout: Layout,
+        engine: str | None,
+        *,
+        coherent: bool,
+        algorithms: tuple[str, str],
+        gather_cache: bool,
+        flows: Flows,
+    ) -> None:
+        self.model, self.replica, self.layout, self.engine = model, replica, layout, engine
+        self.coherent, self.gather_cache, self.flows = coherent, gather_cache, flows
+        self.algorithm, self.gather_algorithm = algorithms
         self.dense = without_experts(model)
         self.routed = routed_experts(model)
         self.layers = layers_of(model)
@@ -108,18 +135,20 @@ class _Builder:
         layer, top_k = self.layers[index], self.routed.top_k
         groups = par(*(Compute(device, self.group(index, rank), self.engine) for rank, device in enumerate(self.layout.devices)))
         back = top_k - 1 if self.coherent else top_k
-        plans = [self._crossing(dispatch_key(layer), top_k), groups]
+        plans = [self._crossing(dispatch_key(layer), top_k, self.flows[index] if self.flows else ()), groups]
         return [*plans, self._crossing(combine_key(layer), back)] if back else plans
 
-    def _crossing(self, key: str, choices: int) -> Plan:
+    def _crossing(self, key: str, choices: int, shares: tuple[tuple[float, ...], ...] = ()) -> Plan:
         devices = self.layout.devices
         vector = self.model.hidden * self.replica.format.activation_bytes
-        return Collective("alltoall", devices, CrossingBytes(key, vector, len(devices), choices), self.algorithm)
+        crossing = CrossingBytes(key, vector, len(devices), choices, not shares)
+        return Collective("alltoall", devices, crossing, self.algorithm, shares=shares)
 
     def _gather(self) -> list[Plan]:
         if not self.coherent:
             return []
-        return [Collective("allgather", self.layout.devices, GatheredBytes(self.dense.part(self.replica.format)), self.algorithm)]
+        gathered = GatheredBytes(self.dense.part(self.replica.format), self.gather_cache)
+        return [Collective("allgather", self.layout.devices, gathered, self.gather_algorithm)]
 
 
 class ParallelAgent:

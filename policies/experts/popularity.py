@@ -19,6 +19,7 @@ from edgewright.policies.families import Placement
 from edgewright.policies.registry import register
 from edgewright.policies.views import ReplicaSpec
 from edgewright.workloads import Model, Stream
+from edgewright.workloads.routing_markov import MarkovRouting
 from edgewright.workloads.routing_stats import RoutingProcess, expert_loads
 
 __all__ = ["Popularity", "balanced_table"]
@@ -40,7 +41,7 @@ class Popularity:
     bound with it; devices are taken as equally fast; counts are those of the profile, not of the tokens served.
     """
 
-    profile: RoutingProcess | None = None
+    profile: RoutingProcess | MarkovRouting | None = None
     profile_tokens: int = 2000
     coherent: bool = False
     algorithm: Literal["ring", "bidirectional_ring", "star", "direct", "tree"] = "ring"

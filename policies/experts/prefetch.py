@@ -25,6 +25,7 @@ from edgewright.policies.registry import register
 from edgewright.policies.residency.budget import held_bytes
 from edgewright.policies.views import ReplicaSpec
 from edgewright.workloads import ExpertShape, Format, Model, Step, Stream
+from edgewright.workloads.routing_markov import MarkovRouting
 from edgewright.workloads.routing_stats import RoutingProcess
 
 __all__ = ["Prefetch", "PrefetchAgent"]
@@ -57,7 +58,7 @@ class Prefetch:
     slots: int = 10
     depth: int = 3
     history: int = 1
-    profile: RoutingProcess | None = None
+    profile: RoutingProcess | MarkovRouting | None = None
     profile_tokens: int = 2000
     bits: tuple[float, ...] = ()
     storage: str | None = None

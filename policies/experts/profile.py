@@ -11,12 +11,13 @@ from functools import lru_cache
 from edgewright.policies.experts.routes import Routes, checked, shape_of
 from edgewright.policies.views import ReplicaSpec
 from edgewright.workloads import Model, Stream
+from edgewright.workloads.routing_markov import MarkovRouting
 from edgewright.workloads.routing_stats import RoutingProcess
 
 __all__ = ["profiled_routes"]
 
 
-def profiled_routes(policy: str, profile: RoutingProcess | None, tokens: int, model: Model, replica: ReplicaSpec) -> Routes:
+def profiled_routes(policy: str, profile: RoutingProcess | MarkovRouting | None, tokens: int, model: Model, replica: ReplicaSpec) -> Routes:
     """`tokens` tokens of the profile, `(layers, tokens, top_k)`.
 
     Raises `ValueError` if there is no profile, or if it is not one of the model's layers and experts.
@@ -34,7 +35,7 @@ def profiled_routes(policy: str, profile: RoutingProcess | None, tokens: int, mo
 
 
 @lru_cache(maxsize=16)
-def _sampled(profile: RoutingProcess, tokens: int) -> Routes:
+def _sampled(profile: RoutingProcess | MarkovRouting, tokens: int) -> Routes:
     """`arrange` and `start` ask for the same tokens: they are drawn once."""
     routes = checked(profile.routes(Stream(profile.seed, "profile"), tokens), profile.layers, profile.experts)
     routes.setflags(write=False)

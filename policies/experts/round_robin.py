@@ -23,17 +23,30 @@ class RoundRobin:
 
     Attributes:
         coherent: every device keeps the cache of every sequence (see `parallel`); this isolates ExFlow's first idea from its placement.
+        gather_cache: coherent: whether keys and values of new tokens are gathered as well as their ids.
+        gather_algorithm: of that all-gather.
         algorithm: of the all-to-alls: `ring` (pairwise), `bidirectional_ring`, `star`, `direct` (all at once) or `tree` (Bruck).
 
     How wrong it can be: all-to-alls are even, and dense layers wait for the slowest device.
     """
 
     coherent: bool = False
+    gather_cache: bool = True
+    gather_algorithm: Literal["ring", "bidirectional_ring", "star", "direct", "tree"] = "ring"
     algorithm: Literal["ring", "bidirectional_ring", "star", "direct", "tree"] = "ring"
 
     def arrange(self, model: Model, placement: Placement, replica: ReplicaSpec) -> Placement:
         """The data-parallel placement with its experts divided; raises `ValueError` for another placement."""
-        return parallel_placement(model, placement, replica, _layout(model, replica), coherent=self.coherent, algorithm=self.algorithm)
+        return parallel_placement(
+            model,
+            placement,
+            replica,
+            _layout(model, replica),
+            coherent=self.coherent,
+            algorithm=self.algorithm,
+            gather_cache=self.gather_cache,
+            gather_algorithm=self.gather_algorithm,
+        )
 
     def start(self, scope: str, stream: Stream, model: Model, replica: ReplicaSpec) -> ParallelAgent:
         """The agent of one replica."""

@@ -11,7 +11,7 @@ from edgewright.hwmodels import Cluster, Connection
 from edgewright.hwmodels.ideal import ideal_device, ideal_link
 from edgewright.policies.compile import compile_plan
 from edgewright.policies.experts import Affinity, Popularity, Prefetch, Resident, RoundRobin, profiled
-from edgewright.policies.experts.crossing import crossings, exact_table, swept_table, transition_counts
+from edgewright.policies.experts.crossing import crossings, exact_table, flows, staged_table, swept_table, transition_counts
 from edgewright.policies.experts.layout import Layout, quotas
 from edgewright.policies.experts.parallel import ParallelAgent
 from edgewright.policies.experts.popularity import balanced_table
@@ -109,6 +109,41 @@ def test_sweeps_follow_a_permutation_that_round_robin_breaks():
     assert crossings(follow, swept_table(follow, 2)) == 0.0
 
 
+def test_stages_keep_tokens_on_nodes_first():
+    """Four experts in a ring of followers, 3 of 4 tokens to the same number and 1 to the next: pairs of numbers on a node, and each number
+    on a device of its own in all layers. Of 16 tokens, 4 change device and 2 of them the node."""
+    counts = np.array([3.0 * np.eye(4) + np.roll(np.eye(4), 1, axis=1)])
+    nodes = ((0, 2), (1, 3))
+    table = staged_table(counts, nodes, lambda each, devices: exact_table(each, devices, 1000))
+    node = np.isin(table, nodes[1]).astype(int)
+    assert (crossings(counts, table), crossings(counts, node)) == (4.0, 2.0)
+    assert sorted(table[0].tolist()) == [0, 1, 2, 3]
+
+
+def test_flows_say_who_sends_how_much_to_whom():
+    """Two layers of two experts on two devices, expert by device. First layer: tokens from both alike, 3 of 4 to device 0, so three of four
+    vectors that cross go there. Then 2 tokens go from 0 to 1 and 1 from 1 to 0."""
+    counts = np.array([[[4.0, 2.0], [1.0, 1.0]]])
+    found = flows(counts, np.array([[0, 1], [0, 1]]), 2)
+    assert found[0] == pytest.approx(np.array([[0.0, 0.25], [0.75, 0.0]]))
+    assert found[1] == pytest.approx(np.array([[0.0, 2 / 3], [1 / 3, 0.0]]))
+    assert flows(np.array([[[1.0, 0.0], [0.0, 1.0]]]), np.array([[0, 1], [0, 1]]), 2)[1] == pytest.approx(
+        np.array([[0.0, 0.5], [0.5, 0.0]])
+    )
+
+
+def test_uneven_all_to_alls_send_as_many_bytes():
+    """With the shares of the profile as without: every vector that crossed once over each of two links, and the ids of the new tokens."""
+    model, replica = moe(), spec(3)
+    policy = Affinity(profile=RoutingProcess(layers=2, experts=4, top_k=1, affinity=0.9), gather_cache=False)
+    plan, agent = arranged(policy, model, replica).program, policy.start("chat.edge", STREAM, model, replica)
+    outcomes = agent.bind(RoutingProcess(layers=2, experts=4, top_k=1, affinity=0.9).routes(STREAM, 50))
+    trace = run_plan(plan, replica.cluster, step=Step(decode=50, emits=50, full=Step.of(decode=[9] * 50).full, outcomes=outcomes))
+    ids = 2 * 50 * 2 * 4.0
+    sent = sum(each.sent for each in trace.machine.traffic.values())
+    assert sent - ids == pytest.approx(2 * 8 * sum(outcomes[f"moe{layer}.dispatch"] for layer in (0, 1)))
+
+
 def test_transitions_are_counted_from_the_first_expert_to_all_that_follow():
     """Two tokens: (0 then 1, 2) and (3 then 2, 0)."""
     counts = transition_counts(np.array([[[0, 1], [3, 1]], [[1, 2], [2, 0]]]), 4)
@@ -197,6 +232,8 @@ def test_a_coherent_plan_sends_nothing_back_but_gathers():
     collectives = [child for child in plan.children if isinstance(child, Collective)]
     assert [op.kind for op in collectives] == ["alltoall", "alltoall", "allgather"]
     assert collectives[-1].nbytes(Step.of(decode=[5] * 3)) == 3 * (4.0 + 2 * 2 * 8)
+    uncounted = arranged(RoundRobin(coherent=True, gather_cache=False), moe(), spec()).program
+    assert uncounted.children[-2].nbytes(Step.of(decode=[5] * 3)) == 3 * 4.0
 
 
 def test_memory_holds_dense_layers_everywhere_and_each_expert_once():

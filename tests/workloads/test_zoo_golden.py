@@ -24,6 +24,19 @@ PUBLISHED = {  # parameters, tied tensors once
     "gemma-3-1b": (999_885_952, "index of google/gemma-3-1b-pt; recalled"),
     "gemma-3-4b": (3_880_263_168, "index of google/gemma-3-4b-pt, its language model alone; recalled"),
     "gpt-neox-20b": (20_554_567_680, "index of EleutherAI/gpt-neox-20b; recalled"),
+    **{
+        f"gpt-350m-moe-{experts}{suffix}": (
+            50304 * 1024
+            + 2048 * 1024
+            + 2 * 1024  # table, positions, last norm
+            + 24 * (4 * 1024 * 1025 + 4 * 1024)  # attention with biases, two norms with offsets
+            + dense * (8 * 1024 * 1024 + 5 * 1024)
+            + (24 - dense) * (experts * 8 * 1024 * 1024 + experts * 1024),
+            "arithmetic; sizes of GPT-3 350M (Brown et al., 2020)",
+        )
+        for experts in (16, 32, 64)
+        for suffix, dense in (("", 0), ("-alternating", 12))
+    },
     "llama-2-13b": (13_015_864_320, "index of meta-llama/Llama-2-13b-hf; recalled"),
     "llama-2-70b": (68_976_648_192, "index of meta-llama/Llama-2-70b-hf; recalled"),
     "llama-2-7b": (6_738_415_616, "index of meta-llama/Llama-2-7b-hf; recalled"),
