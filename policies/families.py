@@ -38,6 +38,7 @@ __all__ = [
     "KvPolicy",
     "KvWork",
     "Limits",
+    "OrchestrationAgent",
     "OrchestrationPolicy",
     "Outcome",
     "PartitioningPolicy",
@@ -46,6 +47,7 @@ __all__ = [
     "PowerPolicy",
     "Program",
     "Remedy",
+    "Remembering",
     "ResidencyPolicy",
     "RoutingAgent",
     "RoutingPolicy",
@@ -423,6 +425,23 @@ class ExpertsPolicy(Protocol):
 
 
 # -- orchestration -------------------------------------------------------------------------------------------------------------------
+
+
+class OrchestrationAgent(Protocol):
+    """Serves the jobs of one service, and may remember something from one to the next."""
+
+    def serve(self, job: JobView) -> Script:
+        """The script of one job; its plans are `Call`s, `Transfer`s and `Delay`s."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An orchestration policy that remembers: its agents serve in its place. Any other policy is its own agent."""
+
+    def start(self, scope: str, stream: Stream) -> OrchestrationAgent:
+        """A new agent for the service `scope`; it draws from `stream` alone."""
+        ...
 
 
 class OrchestrationPolicy(Protocol):

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgewright.policies.families import Batch, BatchingAgent
 from edgewright.simulator.request import Request
-from edgewright.simulator.stepping import decode_run, mixed_step, step_at
+from edgewright.simulator.stepping import decode_run, mixed_step, padded, step_at
 from edgewright.simulator.stretch import Stretch
 from edgewright.workloads import Step
 
@@ -32,6 +32,7 @@ class Lane:
 
     Attributes:
         running: admitted requests in order of admission.
+        ended: prompt and context of those that have ended and whose rows are computed on (engines that pad), the first ended first.
         max_tokens: the engine's limit on tokens in one step.
     """
 
@@ -39,6 +40,7 @@ class Lane:
         self.replica = replica
         self.agent = agent
         self.running: list[Request] = []
+        self.ended: list[tuple[int, int]] = []
         self._most = max_sequences
         self.max_tokens = replica.preset.max_tokens
         self._aborts = 0
@@ -178,6 +180,7 @@ class Lane:
             if tokens > request.prompt_left:
                 asked = f"{tokens} prompt tokens of job {request.id}, {request.prompt_left} are left"
                 raise EngineRefusal(f"{self.replica.name}: batching asked for {asked}")
+        del self.ended[: len(taken)]
         if len(self.running) > self._most:
             raise EngineRefusal(f"{self.replica.name}: batching admitted {len(self.running)} jobs, the engine takes {self._most}")
         yield from self.replica.swap_in(taken)
@@ -243,7 +246,16 @@ class Lane:
             step = mixed_step(decoding, chunks, replica.model.windows, replica.kv_policy)
         else:
             step = decode_run(decoding, iterations, replica.model.windows, replica.kv_policy)
+        if self.ended:
+            step = padded(step, self.ended, replica.model.windows, replica.kv_policy)
         return replica.experts.bind(step, decoding, chunks, iterations) if replica.experts is not None else step
+
+    def pad(self, request: Request) -> None:
+        """A request has ended; its row stays in the batch, if the engine pads, for as long as others run."""
+        if not self.running:
+            self.ended.clear()
+        elif self.replica.preset.padding:
+            self.ended.append((request.prompt, request.context))
 
     def settled(self) -> None:
         """The step (or the run of steps) is over: the loop decides anew."""

@@ -44,6 +44,10 @@ class EnginePreset:
             again; `swap` copies it to a slower tier until there is room (and recomputes where that is full); `reject` fails it. That
             sequences keep fewer tokens, and so run out later, is the business of the KV policy, which evicts tokens, not sequences.
         swap_to: that tier: `host`, the memory of a card's host, or the name of a storage; `swap_space` bytes of it per device.
+        instances: whether every sequence of a batch is decoded by an instance of the model of its own, as servers do that know no batches
+            of requests (CUDA streams or processes that share one copy of the weights): each reads all weights again, and they take turns.
+        padding: whether the row of a sequence that has ended is computed on until another takes its place or none runs, as in engines that
+            cannot compact their buffers.
         prefix_caching: whether prompts that begin alike share the blocks of their beginning (paged memory only).
         cache_copies: how often each decode step copies the cache that it attends to: 0 where tokens are written in place, 1 where a
             contiguous cache is concatenated with the new token, 2 where beams are reordered besides.
@@ -69,6 +73,8 @@ class EnginePreset:
     preemption: Literal["recompute", "swap", "reject"] = "recompute"
     swap_to: str = "host"
     swap_space: float = 4.0 * 2**30
+    instances: bool = False
+    padding: bool = False
     prefix_caching: bool = True
     cache_copies: float = 0.0
     assumed: tuple[str, ...] = ()

@@ -9,11 +9,13 @@ from edgewright.hwmodels.efficiency import efficiency_of
 from edgewright.policies.compile import compile_plan
 from edgewright.policies.families import Program, Script
 from edgewright.policies.plan import Compute, Delay, Load, Loop, Mark, Op, Par, Plan, Prev, seq
+from edgewright.policies.residency.rewrite import plan_of, rewrite_parts
 from edgewright.simulator.assemble import Setup
 from edgewright.simulator.presets import EnginePreset
-from edgewright.workloads import Step
+from edgewright.simulator.stepping import mean_of
+from edgewright.workloads import Part, Step
 
-__all__ = ["BusyFor", "FetchedBytes", "HostSeconds", "program_of"]
+__all__ = ["BusyFor", "FetchedBytes", "HostSeconds", "OneByOne", "program_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,32 @@ class FetchedBytes:
         return step.outcomes.get("kv.fetched", 0.0) * self.per_token
 
 
+@dataclass(frozen=True, slots=True)
+class OneByOne:
+    """The work of a part where every decoding sequence has an instance of its own: as often as there are sequences, that of a mean one.
+
+    A step's work is linear in the cached tokens that its sequences read, so the mean loses nothing. How wrong: of steps with prompts the
+    whole is computed at once; instances on several devices share one set of collectives, as their computing hides the others' messages.
+    """
+
+    part: Part
+
+    def __call__(self, step: Step) -> Work:
+        count = step.decode
+        return self.part(step) if count <= 1 or step.prefill else self.part(mean_of(step)) * count
+
+
+def _one_by_one(compute: Compute, part: Part) -> list[Op]:
+    return [replace(compute, work=OneByOne(part))]
+
+
 def program_of(setup: Setup, program: Plan | Program | None = None) -> Plan | Program:
     """The setup's program (or the one given in its place), each step after the engine's host time and the reads of offloaded KV."""
     if setup.engine.whole_step:
         return _measured(setup)
     program = setup.placement.program if program is None else program
+    if setup.engine.instances:
+        program = rewrite_parts(plan_of(replace(setup.placement, program=program, resident=None), "instances"), _one_by_one)
     before = _before_each(setup)
     if not before:
         return program

@@ -406,6 +406,7 @@ class Replica:
     def complete(self, request: Request, lane: Lane) -> None:
         """A request has its last token."""
         self._leave(request, lane, retain=True)
+        lane.pad(request)
         request.end("completed", float(self.env.now))
 
     def fail(self, request: Request, lane: Lane, reason: str) -> None:

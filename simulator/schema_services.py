@@ -113,6 +113,12 @@ class EngineTable(NamedTable):
     )
     swap_to: Name | None = Field(default=None, description="where `swap` copies it: `host` (of a card), or a storage of every device")
     swap_space: Bytes | None = Field(default=None, gt=0, description="bytes for swapped KV on each device's host or storage")
+    instances: bool | None = Field(
+        default=None, description="whether each sequence is decoded by an instance of its own, which reads all weights again"
+    )
+    padding: bool | None = Field(
+        default=None, description="whether the row of a sequence that has ended is computed on until another takes its place or none runs"
+    )
     prefix_caching: bool | None = Field(default=None, description="whether prompts that begin alike share KV blocks")
 
     cache_copies: float | None = Field(

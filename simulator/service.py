@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edgewright.policies.families import FailureAgent, OrchestrationPolicy, RoutingAgent, ScalingAgent
+from edgewright.policies.families import FailureAgent, OrchestrationAgent, OrchestrationPolicy, Remembering, RoutingAgent, ScalingAgent
 from edgewright.policies.plan import Transfer
 from edgewright.policies.pricing import demand_of
 from edgewright.policies.views import Stage
@@ -19,13 +19,13 @@ from edgewright.simulator.replica import Replica
 from edgewright.simulator.request import Request
 from edgewright.simulator.scaling import Scaler
 from edgewright.simulator.scripts import ScriptRun
-from edgewright.workloads import Step
+from edgewright.workloads import Step, Stream
 from edgewright.workloads.outcomes import Outcomes
 
 if TYPE_CHECKING:
     from edgewright.simulator.simulation import Simulation
 
-__all__ = ["Service", "child_request"]
+__all__ = ["Service", "child_request", "orchestrator"]
 
 
 class Service:
@@ -47,7 +47,7 @@ class Service:
         name: str,
         replicas: list[Replica],
         routing: RoutingAgent,
-        orchestration: OrchestrationPolicy | None,
+        orchestration: OrchestrationAgent | None,
         outcomes: Outcomes,
         failure: FailureAgent,
         scaling: ScalingAgent,
@@ -221,7 +221,7 @@ class Service:
 
     # -- orchestration ---------------------------------------------------------------------------------------------------------------------
 
-    def _orchestrate(self, policy: OrchestrationPolicy, request: Request) -> None:
+    def _orchestrate(self, policy: OrchestrationAgent, request: Request) -> None:
         if request.queued is None:
             request.queued = request.scheduled = self.now
         draws: dict[str, int] = {}
@@ -279,3 +279,8 @@ def child_request(
     request.emits = overrides.get("emits")
     request.kv_from = overrides.get("kv_from", "")
     return request
+
+
+def orchestrator(policy: OrchestrationPolicy | None, name: str, stream: Stream) -> OrchestrationAgent | None:
+    """What serves the jobs of a service that calls others: the policy, or its agent where it remembers."""
+    return policy.start(name, stream) if isinstance(policy, Remembering) else policy

@@ -26,7 +26,7 @@ from edgewright.simulator.recorder_sink import Sink
 from edgewright.simulator.replica import Replica
 from edgewright.simulator.request import Request
 from edgewright.simulator.result_files import replacing
-from edgewright.simulator.service import Service, child_request
+from edgewright.simulator.service import Service, child_request, orchestrator
 from edgewright.simulator.sources import SourceProcess
 from edgewright.simulator.watchdog import Watchdog
 from edgewright.workloads import Job, Stream
@@ -126,7 +126,7 @@ class Simulation:
             name,
             replicas,
             table.routing.start(name, stream),
-            table.orchestration,
+            orchestrator(table.orchestration, name, stream.child("orchestration")),
             Outcomes(table.outcomes, stream.child("outcomes")),
             table.failure.start(name, stream.child("failure")),
             table.scaling.start(name, stream.child("scaling")),

@@ -15,7 +15,7 @@ from edgewright.simulator.request import Request
 from edgewright.simulator.stretch import at_iteration
 from edgewright.workloads import Attended, Step
 
-__all__ = ["decode_run", "decoded", "mixed_step", "prefilled", "step_at"]
+__all__ = ["decode_run", "decoded", "mean_of", "mixed_step", "padded", "prefilled", "step_at"]
 
 
 def mixed_step(decoding: Sequence[Request], chunks: Sequence[tuple[Request, int]], windows: Sequence[int], policy: KvPolicy) -> Step:
@@ -97,6 +97,29 @@ def _fetched(prompts: Quantity, contexts: Quantity, policy: KvPolicy) -> dict[st
     if not fetched.any():
         return {}
     return {"kv.fetched": np.broadcast_to(fetched, np.shape(contexts)).sum(axis=0)}
+
+
+def padded(step: Step, ended: Sequence[tuple[int, int]], windows: Sequence[int], policy: KvPolicy) -> Step:
+    """The step with the rows of sequences that have ended besides, `(prompt, context)` each: they decode on at their last context."""
+    prompts, contexts = (np.array(column, dtype=np.float64)[:, None] for column in zip(*ended, strict=True))
+    whole = _together(step_at(decoded(prompts, contexts, windows, policy), 0), step)
+    return replace(whole, emits=step.emits + len(ended))
+
+
+def mean_of(step: Step) -> Step:
+    """The step of one of the sequences that decode in it, at their mean context."""
+
+    def one(sums: Attended) -> Attended:
+        return Attended(sums.context / step.decode)
+
+    return replace(
+        step,
+        decode=1,
+        emits=1,
+        full=one(step.full),
+        windowed={window: one(sums) for window, sums in step.windowed.items()},
+        roles=None if step.roles is None else {role: mean_of(seen) for role, seen in step.roles.items()},
+    )
 
 
 def step_at(step: Step, iteration: int) -> Step:

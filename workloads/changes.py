@@ -15,7 +15,9 @@ from typing import Annotated, ClassVar, Literal, Protocol
 from annotated_types import Ge
 
 from edgewright.workloads.changes_vision import Bottleneck, ClassSplit
+from edgewright.workloads.fused_layers import FusedLayers
 from edgewright.workloads.model import Model
+from edgewright.workloads.parallel_streams import ParallelStreams
 
 __all__ = ["CHANGES", "Layers", "ModelChange"]
 
@@ -74,5 +76,7 @@ class Layers:
         )
 
 
-CHANGES: Mapping[str, type[ModelChange]] = MappingProxyType({"bottleneck": Bottleneck, "class_split": ClassSplit, "layers": Layers})
+CHANGES: Mapping[str, type[ModelChange]] = MappingProxyType(
+    {"bottleneck": Bottleneck, "class_split": ClassSplit, "fused": FusedLayers, "layers": Layers, "streams": ParallelStreams}
+)
 """All changes by name."""

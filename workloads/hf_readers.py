@@ -257,6 +257,17 @@ def _megatron_moe(one: Config) -> Model:
     return _decoder(one, layers, tied=True, norms=2, positions=one.number("max_position_embeddings"))
 
 
+def _gptj(one: Config) -> Model:
+    """No biases in attention, biases in a two-matrix FFN and in the head, norms with offsets, rotary positions.
+
+    GPT-J norms once per layer, in front of both blocks side by side; here each block has a norm of its own (0.004 % of its parameters).
+    """
+    names = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}
+    named = Config({**one.data, **{name: one.number(own) for name, own in names.items()}}, one.name)
+    layer = LayerShape(_attention(named), FfnShape(width=4 * _hidden(named), gated=False, bias=True))
+    return _decoder(named, (layer,) * _layers(named), norms=2, head_bias=True)
+
+
 def _mamba(one: Config) -> Model:
     hidden = _hidden(one)
     inner = one.number_or(one.number_or(2, "expand") * hidden, "intermediate_size")
@@ -318,6 +329,7 @@ READERS: Mapping[str, Callable[[Config], Model]] = {
     "gemma2": _gemma2,
     "gemma3_text": _gemma3,
     "gpt_neox": _gpt_neox,
+    "gptj": _gptj,
     "llama": _llama,
     "mamba": _mamba,
     "megatron_moe": _megatron_moe,

@@ -10,8 +10,9 @@ from typing import Any
 from edgewright.policies.conformance.fakes import FakeJob
 from edgewright.policies.conformance.require import require, situation
 from edgewright.policies.conformance.scripts import plans_of
-from edgewright.policies.families import OrchestrationPolicy
+from edgewright.policies.families import OrchestrationPolicy, Remembering
 from edgewright.policies.plan import Call, Op, Plan
+from edgewright.workloads import Stream
 
 __all__ = ["ToyServices", "check_orchestration"]
 
@@ -39,7 +40,8 @@ def check_orchestration(policy: OrchestrationPolicy, situations: int = 60) -> No
 
 def _served(policy: OrchestrationPolicy, job: FakeJob, output: int, seed: int) -> Sequence[Plan]:
     services = ToyServices(job, output, Random(f"outcomes:{seed}"), getattr(policy, "services", None))
-    plans = plans_of(policy.serve(job), services.answer)
+    agent = policy.start("conformance", Stream(seed)) if isinstance(policy, Remembering) else policy
+    plans = plans_of(agent.serve(job), services.answer)
     require(services.left == 0, f"the script ends when the job still lacks {services.left} of its {output} tokens")
     return plans
 

@@ -6,9 +6,10 @@ May import: `policies.plan`, `policies.families`, `policies.views`, `policies.ba
 
 from edgewright.policies.orchestration.calls import call, result_of
 from edgewright.policies.orchestration.cascade import Cascade
+from edgewright.policies.orchestration.composition import Composition
 from edgewright.policies.orchestration.disaggregated import Disaggregated
 from edgewright.policies.orchestration.early_exit import EarlyExit
 from edgewright.policies.orchestration.speculative import Speculative
 from edgewright.policies.orchestration.split_decoding import SplitDecoding
 
-__all__ = ["Cascade", "Disaggregated", "EarlyExit", "Speculative", "SplitDecoding", "call", "result_of"]
+__all__ = ["Cascade", "Composition", "Disaggregated", "EarlyExit", "Speculative", "SplitDecoding", "call", "result_of"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -11,12 +11,15 @@ import pytest
 
 from edgewright.policies.conformance import check_orchestration, check_policy
 from edgewright.policies.families import Script
-from edgewright.policies.orchestration import Cascade, Disaggregated, EarlyExit, Speculative, SplitDecoding, call, result_of
+from edgewright.policies.orchestration import Cascade, Composition, Disaggregated, EarlyExit, Speculative, SplitDecoding, call, result_of
 from edgewright.policies.plan import Call, Delay
 from edgewright.policies.registry import policies_of
 from edgewright.policies.views import JobView
 
+TWO = Composition(router="a", expert="b", slots=2, model=1e9, source="store", target="gpu", tokens=3)
+
 GIVEN = {
+    "composition": [TWO, replace(TWO, prompts=1), replace(TWO, prompts=5, slots=0)],
     "cascade": [Cascade(small="a", big="b"), Cascade(small="a", big="b", threshold=1.0)],
     "disaggregated": [Disaggregated(prefill="a", decode="b")],
     "early_exit": [

@@ -23,6 +23,10 @@ PUBLISHED = {  # parameters, tied tensors once
     "gemma-2b": (2_506_172_416, "index of google/gemma-2b; recalled"),
     "gemma-3-1b": (999_885_952, "index of google/gemma-3-1b-pt; recalled"),
     "gemma-3-4b": (3_880_263_168, "index of google/gemma-3-4b-pt, its language model alone; recalled"),
+    "gpt-j-6b": (
+        6_050_882_784 + 28 * 2 * 4096,
+        "index of EleutherAI/gpt-j-6b, recalled, and a second norm per layer, which the model here has and GPT-J has not",
+    ),
     "gpt-neox-20b": (20_554_567_680, "index of EleutherAI/gpt-neox-20b; recalled"),
     **{
         f"gpt-350m-moe-{experts}{suffix}": (
@@ -40,6 +44,8 @@ PUBLISHED = {  # parameters, tied tensors once
     "llama-2-13b": (13_015_864_320, "index of meta-llama/Llama-2-13b-hf; recalled"),
     "llama-2-70b": (68_976_648_192, "index of meta-llama/Llama-2-70b-hf; recalled"),
     "llama-2-7b": (6_738_415_616, "index of meta-llama/Llama-2-7b-hf; recalled"),
+    "llama-30b": (32_528_943_616, "index of huggyllama/llama-30b; recalled"),
+    "llama-65b": (65_285_660_672, "index of huggyllama/llama-65b; recalled"),
     "llama-3.1-405b": (405_853_388_800, "index of meta-llama/Llama-3.1-405B; recalled"),
     "llama-3.1-70b": (70_553_706_496, "index of meta-llama/Llama-3.1-70B; recalled"),
     "llama-3.1-8b": (8_030_261_248, "index of meta-llama/Llama-3.1-8B; recalled; arithmetic below"),
