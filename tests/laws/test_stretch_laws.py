@@ -56,6 +56,7 @@ class Draft:
     workloads: dict = field(default_factory=dict)
     power: dict = field(default_factory=dict)
     faults: dict = field(default_factory=dict)
+    drain: float = 60.0
 
     def built(self, seed):
         engine = {"preset": "vllm", "workspace": "0.1 GB", "max_sequences": 8}
@@ -65,7 +66,7 @@ class Draft:
         return {
             "name": "twice",
             "seed": seed,
-            "run": {"window": self.window, "drain": 60},
+            "run": {"window": self.window, "drain": self.drain},
             "cluster": {
                 "devices": {"pi": self.device},
                 "switches": ["hub"],
@@ -90,8 +91,21 @@ EYE = {"model": "yolov8n", "format": "int8", "batching": {"policy": "static", "s
 FRAMES = {"service": "eye", "entry": "user", "arrivals": poisson(1), "lengths": "one_shot", "bytes": "150 kB", "deadline": "2 s"}
 OTHER = {"model": "smollm-135m", "format": "q8_0", "engine": {"preset": "vllm", "workspace": "0.1 GB"}}
 OTHERS = {"service": "other", "entry": "user", "arrivals": poisson(0.3), "lengths": lengths()}
+EXITS = {"policy": "early_exit", "first": "a", "second": "b", "cloud": "c", "edge": "pi0", "gateway": "pi1", "state": 1152}
+ANSWERS = {"orchestration": EXITS, "outcomes": {"exit": {"outcome": "categorical", "weights": [2, 1, 2]}}}
+TOWERS = {"zoo": "deit-tiny", "change": {"change": "class_split", "parts": 3, "heads": 1}}
+NARROW = {**EYE, "model": TOWERS, "replicas": [{"name": "a", "devices": ["pi"], "partitioning": "branches"}]}
 MOE = {"experts_routing": {"skew": 0.8, "affinity": 0.4, "persistence": 0.25}, "format": "w4a16"}
 ORIN = {"device": "jetson_agx_orin_64gb", "storage": {"nvme": "nvme_gen3"}}
+
+
+def piece(device, first, last):
+    model = {"zoo": "smollm-135m", "change": {"change": "layers", "first": first, "last": last}}
+    return {"model": model, "replicas": [{"name": "some", "devices": [device], "kv_capacity": "20 MB"}]}
+
+
+LAST = {"devices": ["pi2"]}
+PIECES = {"answers": ANSWERS, "a": piece("pi0", 0, 8), "b": piece("pi0", 8, 16), "c": piece("pi1", 8, 30)}
 
 
 def domain(policy, budget, **actuator):
@@ -162,6 +176,13 @@ CASES = {
         Draft(0.3, 6, device=SD, replica={"residency": {"policy": "mmap", "replacement": "random"}, "weight_budget": "100 MB"}),
         lambda run: run.resources.amount[run.resources.resource == "pi.sd.read"].item() > 0,
     ),
+    "weights in swap": (Draft(0.3, 6, device=SD, replica={"residency": "swap", "weight_budget": "100 MB"}), None),
+    "exits of a decoder in pieces": (
+        Draft(device=PIS, replica=LAST, services=PIECES, workloads={"others": {**OTHERS, "service": "answers"}}),
+        lambda run: {"a", "b", "c"} <= set(run.jobs.service),
+    ),
+    "narrow models side by side": (Draft(device=PIS, replica=LAST, services={"eye": NARROW}, workloads={"f": FRAMES}), None),
+    "an end within a run of steps": (Draft(drain=0), lambda run: (run.jobs.status == "in_flight").any()),
     "chunked prefill": (Draft(2.0, service={"batching": {"policy": "chunked_prefill", "budget": 64}}), lambda run: len(run.jobs) > 10),
     "static batches": (Draft(service={"batching": {"policy": "static", "size": 3, "timeout": 1}}), lambda run: len(run.jobs) > 5),
     "dynamic batches": (Draft(service={"batching": {"policy": "dynamic", "size": 3, "timeout": 1}}), lambda run: len(run.jobs) > 5),
