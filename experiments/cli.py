@@ -15,6 +15,7 @@ from edgewright.experiments.cli_catalogue import devices, policies, schema
 from edgewright.experiments.cli_compare import compare
 from edgewright.experiments.cli_explain import explain
 from edgewright.experiments.cli_kernels import kernels
+from edgewright.experiments.cli_new import completion, new
 from edgewright.experiments.cli_reproduce import reproduce
 from edgewright.experiments.cli_run import check, report, run
 from edgewright.experiments.cli_sweep import sweep
@@ -40,9 +41,10 @@ class Edgewright(click.Group):
             raise BadInput(str(error)) from None
         except ValueError as error:
             from edgewright.experiments.sweeps.spec import SweepError
+            from edgewright.policies.plugins import PluginError
             from edgewright.simulator.errors import ScenarioError
 
-            if not isinstance(error, ScenarioError | SweepError):
+            if not isinstance(error, ScenarioError | SweepError | PluginError):
                 raise
             raise BadInput(str(error)) from None
 
@@ -56,5 +58,9 @@ def main() -> None:
     """
 
 
-for command in (run, sweep, compare, check, explain, report, validate, reproduce, calibrate, devices, kernels, policies, schema):
+for command in (
+    *(new, run, sweep, compare, check, explain, report),
+    *(validate, reproduce, calibrate),
+    *(devices, kernels, policies, schema, completion),
+):
     main.add_command(command)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgewright.experiments.cli_output import print_json, print_table, quantity
+from edgewright.experiments.cli_scenario import with_plugins
 
 if TYPE_CHECKING:
     from edgewright.hwmodels import Device
@@ -49,6 +50,7 @@ def devices(name: str | None, profiles: tuple[Path, ...], beside: str | None, ma
 
 @click.command()
 @click.argument("family", required=False)
+@with_plugins
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
 def policies(family: str | None, machine: bool) -> None:
     """List the policies of every FAMILY, or of one with their parameters and defaults."""

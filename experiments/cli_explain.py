@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgewright.experiments.cli_output import print_json, print_table, quantity
+from edgewright.experiments.cli_scenario import on_scenario
 
 if TYPE_CHECKING:
     from edgewright.hwmodels import Cluster, Demand
@@ -48,7 +49,7 @@ class _Explained:
 
 
 @click.command()
-@click.argument("scenario")
+@on_scenario
 @click.option("--replica", help="Only this replica (service.name).")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Sequences that decode, or inputs of a one-shot model.")
 @click.option("--context", type=click.IntRange(1), default=1024, show_default=True, help="Tokens of context of each sequence.")
@@ -57,7 +58,7 @@ class _Explained:
 )
 @click.option("--rows", type=click.IntRange(0), default=24, show_default=True, help="Operations listed per replica; 0 lists all.")
 @click.option("--json", "machine", is_flag=True, help="Print every operation as JSON.")
-def explain(scenario: str, replica: str | None, batch: int, context: int, prefill: int, rows: int, machine: bool) -> None:
+def explain(scenario: Scenario, replica: str | None, batch: int, context: int, prefill: int, rows: int, machine: bool) -> None:
     """Show one step of each replica of SCENARIO, alone on its devices: a chart of the resources and a list of the operations.
 
     Beside every time stands the interval in which nine of ten draws of its devices' uncertain figures lie (`edgewright run --intervals`),
@@ -65,13 +66,12 @@ def explain(scenario: str, replica: str | None, batch: int, context: int, prefil
     """
     from edgewright.simulator.check import check
     from edgewright.simulator.errors import ScenarioError, choices
-    from edgewright.simulator.scenario import Scenario
 
-    checked = check(Scenario.load(scenario))
+    checked = check(scenario)
     setups = [setup for setup in checked.setups if replica in (None, setup.scope)]
     if not setups:
         raise ScenarioError(
-            scenario, "--replica", f"{replica!r} is no replica", choices(replica, [setup.scope for setup in checked.setups])
+            scenario.origin.file, "--replica", f"{replica!r} is no replica", choices(replica, [setup.scope for setup in checked.setups])
         )
     worlds = _worlds(checked.scenario)
     explained = {setup.scope: _explained(setup, _sample(setup, batch, context, prefill), worlds) for setup in setups}

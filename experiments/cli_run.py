@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgewright.experiments.cli_output import print_json, print_table, quantity
+from edgewright.experiments.cli_scenario import on_scenario
 
 if TYPE_CHECKING:
     from edgewright.simulator.check import Checked
@@ -21,7 +22,7 @@ __all__ = ["changed", "check", "report", "run"]
 
 
 @click.command()
-@click.argument("scenario")
+@on_scenario
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Result directory; absent: a new one in results/.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed in place of the scenario's.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV to replay in place of the workloads made in its likeness.")
@@ -32,7 +33,7 @@ __all__ = ["changed", "check", "report", "run"]
 @click.option("--json", "machine", is_flag=True, help="Print the key figures as JSON.")
 @click.option("--quiet", is_flag=True, help="No talk on stderr.")
 def run(
-    scenario: str,
+    scenario: Scenario,
     out: Path | None,
     seed: int | None,
     trace: Path | None,
@@ -45,9 +46,8 @@ def run(
 ) -> None:
     """Run SCENARIO, print its summary, and write a result directory (Parquet tables, run.json, Perfetto trace, HTML report)."""
     from edgewright.simulator.check import check as check_scenario
-    from edgewright.simulator.scenario import Scenario
 
-    chosen = changed(Scenario.load(scenario), seed=seed, trace=trace, thin=thin)
+    chosen = changed(scenario, seed=seed, trace=trace, thin=thin)
     checked = check_scenario(chosen)
     directory = _directory(out, chosen, force)
     from edgewright.simulator import simulate
@@ -68,14 +68,13 @@ def run(
 
 
 @click.command()
-@click.argument("scenario")
+@on_scenario
 @click.option("--json", "machine", is_flag=True, help="Print what was found as JSON.")
-def check(scenario: str, machine: bool) -> None:
+def check(scenario: Scenario, machine: bool) -> None:
     """Check SCENARIO without running it: every value, name, route, memory and power budget; print what each replica gets."""
     from edgewright.simulator.check import check as check_scenario
-    from edgewright.simulator.scenario import Scenario
 
-    checked = check_scenario(Scenario.load(scenario))
+    checked = check_scenario(scenario)
     findings = _findings(checked)
     if machine:
         print_json({"scenario": checked.scenario.name, "valid": True, "replicas": findings})

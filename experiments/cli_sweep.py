@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgewright.experiments.cli_output import print_json, print_table
+from edgewright.experiments.cli_scenario import with_plugins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,7 @@ __all__ = ["sweep"]
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Directory of the data set; absent: results/NAME.")
 @click.option("--jobs", type=click.IntRange(min=0), default=1, show_default=True, help="Processes; 0: one per core.")
 @click.option("--dask", metavar="ADDRESS", help="Run on the workers of the Dask scheduler at this address instead.")
+@with_plugins
 @click.option("--retry", is_flag=True, help="Run again what failed in an earlier call.")
 @click.option("--figure", "figures", multiple=True, help="Figure to print, in place of the file's; may be repeated.")
 @click.option("--json", "machine", is_flag=True, help="Print the table as JSON.")

@@ -7,7 +7,7 @@ May import: `workloads`, `hwmodels`, `kernels`.
 """
 
 from edgewright.policies.compile import CompiledPlan, PlanError, compile_plan
-from edgewright.policies.registry import family_names, lookup, policies_of, register
+from edgewright.policies.registry import family_names, lookup, policies_of, register, registered
 from edgewright.policies.timeline import Timeline, makespan
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "makespan",
     "policies_of",
     "register",
+    "registered",
 ]

@@ -1,17 +1,19 @@
 """Policies by name: `@register("kv", "sliding_window")` on a frozen dataclass makes it a choice of the family `kv`.
 
-Third parties add theirs through the entry-point group `edgewright.policies` (each entry point loads a module that registers).
+Third parties add theirs through the entry-point group `edgewright.policies` (each entry point loads a module that registers), with a
+file (`plugins.py`), or for as long as a block runs (`registered`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-__all__ = ["DuplicatePolicy", "UnknownPolicy", "family_names", "lookup", "policies_of", "register"]
+__all__ = ["DuplicatePolicy", "UnknownPolicy", "family_names", "lookup", "policies_of", "register", "registered"]
 
 PolicyClass = TypeVar("PolicyClass", bound=type)
 _REGISTRY: dict[str, dict[str, type]] = {}
@@ -36,6 +38,16 @@ def register(family: str, name: str) -> Callable[[PolicyClass], PolicyClass]:
         return policy
 
     return add
+
+
+@contextmanager
+def registered(family: str, name: str, policy: PolicyClass) -> Iterator[PolicyClass]:
+    """The policy class as a choice of `family` under `name` for as long as the block runs: for tests, notebooks, agents that learn."""
+    register(family, name)(policy)
+    try:
+        yield policy
+    finally:
+        del _REGISTRY[family][name]
 
 
 def lookup(family: str, name: str) -> type[Any]:

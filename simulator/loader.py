@@ -17,7 +17,7 @@ import yaml
 
 from edgewright.simulator.errors import Key, Origin, Place, ScenarioError, choices
 
-__all__ = ["Document", "merged", "read_document", "scenario_file", "shipped_scenarios"]
+__all__ = ["Document", "merged", "parsed_value", "read_document", "scenario_file", "shipped_scenarios"]
 
 _MAX_BYTES = 1 << 20
 _MAX_VALUES = 20_000
@@ -96,6 +96,13 @@ def read_document(name: str | Path) -> Document:
     return _extended(scenario_file(name), str(name), ())
 
 
+def parsed_value(text: str, shown: str) -> Any:
+    """The value that a text stands for as it would in a scenario file; `shown` is the file in errors. Raises `ScenarioError`."""
+    reader = _Reader(Path(), shown)
+    root = reader.compose(text)
+    return None if root is None else reader.value(root, (), ())
+
+
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`above` laid over `below` as a JSON merge patch (RFC 7396): tables merge, None removes, everything else replaces."""
     result = dict(below)
@@ -138,10 +145,10 @@ class _Reader:
     values: int = 0
 
     def document(self) -> Document:
-        root = self._compose(self._text())
+        root = self.compose(self._text())
         if root is None:
             raise self._error("is empty", "a table with the keys `cluster`, `services` and `workloads`", 1)
-        data = self._value(root, (), ())
+        data = self.value(root, (), ())
         if not isinstance(data, dict):
             raise self._error(f"holds {type(data).__name__}, not a table", "`key: value` lines, `cluster` among the keys", 1)
         return Document(data, Origin(self.shown, self.path.parent, self.places))
@@ -159,7 +166,7 @@ class _Reader:
             line = raw[: error.start].count(b"\n") + 1
             raise self._error(f"is not UTF-8 text: byte {raw[error.start]:#04x}", "UTF-8 text", line) from None
 
-    def _compose(self, text: str) -> yaml.Node | None:
+    def compose(self, text: str) -> yaml.Node | None:
         try:
             return yaml.compose(text, _CoreLoader)
         except RecursionError:
@@ -171,7 +178,7 @@ class _Reader:
         except yaml.YAMLError as error:
             raise self._error(f"is not YAML: {str(error).splitlines()[0]}", "one YAML document of printable text") from None
 
-    def _value(self, node: yaml.Node, key: Key, above: tuple[int, ...]) -> Any:
+    def value(self, node: yaml.Node, key: Key, above: tuple[int, ...]) -> Any:
         self.places[key] = Place(self.shown, node.start_mark.line + 1)
         self.values += 1
         if id(node) in above:
@@ -183,7 +190,7 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             return self._table(node, key, (*above, id(node)))
         if isinstance(node, yaml.SequenceNode):
-            return [self._value(item, (*key, index), (*above, id(node))) for index, item in enumerate(node.value)]
+            return [self.value(item, (*key, index), (*above, id(node))) for index, item in enumerate(node.value)]
         return self._scalar(node, key)
 
     def _table(self, node: yaml.MappingNode, key: Key, above: tuple[int, ...]) -> dict[str, Any]:
@@ -195,7 +202,7 @@ class _Reader:
             if name in table:
                 first = self.places[(*key, name)].line
                 raise self._error(f"is given twice, first in line {first}", "each key once", name_node, (*key, name))
-            table[name] = self._value(value_node, (*key, name), above)
+            table[name] = self.value(value_node, (*key, name), above)
             self.places[(*key, name)] = Place(self.shown, name_node.start_mark.line + 1)
         return table
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.hwmodels import Cluster, Device, Link, Provenance, Storage
+from edgewright.policies.plugins import loaded
 
 if TYPE_CHECKING:
     from edgewright.simulator.result_meta import LinkEntry, NodeEntry, ProvenanceEntry, Topology
@@ -20,8 +22,9 @@ PACKAGES = ("edgewright", "simpy", "numpy", "networkx", "pydantic")
 
 
 def versions() -> dict[str, str]:
-    """Versions of the package, of what it computes with and of Python, and the kind of processor: on one kind, results are the same."""
-    return {**{name: version(name) for name in PACKAGES}, "python": platform.python_version(), "machine": platform.machine()}
+    """What results depend on besides the scenario: versions of the package and of what it computes with, the kind of processor, plugins."""
+    plugins = {f"plugin {Path(path).name}": digest for path, digest in loaded().items()}
+    return {**{name: version(name) for name in PACKAGES}, "python": platform.python_version(), "machine": platform.machine(), **plugins}
 
 
 def topology_of(cluster: Cluster, scenario: Scenario) -> Topology:

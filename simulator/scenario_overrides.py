@@ -12,7 +12,7 @@ from edgewright.simulator.errors import Origin, ScenarioError, choices
 if TYPE_CHECKING:
     from edgewright.simulator.scenario import Scenario
 
-__all__ = ["explicit", "overridden"]
+__all__ = ["explicit", "overridden", "relative"]
 
 _RELATIVE = re.compile(r"^(?P<sign>[x+-])\s*(?P<amount>[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?)$")
 
@@ -22,9 +22,14 @@ def overridden(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
     tables = scenario.tables()
     origin = replace(scenario.origin, places={})
     for key, value in changes.items():
-        new = _relative(scenario, key, value, origin) if isinstance(value, str) and _RELATIVE.match(value) else value
+        new = _changed(scenario, key, value, origin) if isinstance(value, str) and relative(value) else value
         _set(tables, key, new, origin)
     return type(scenario).of(tables, origin)
+
+
+def relative(text: str) -> bool:
+    """Whether a text changes the number that stands at a key (`x0.5`, `+1`, `-1`) rather than replacing it."""
+    return _RELATIVE.match(text) is not None
 
 
 def explicit(scenario: Scenario) -> dict[str, Any]:
@@ -61,7 +66,7 @@ def _fill(table: dict[str, Any], figures: Mapping[str, object]) -> None:
     table.update({name: value for name, value in figures.items() if table.get(name) is None})
 
 
-def _relative(scenario: Scenario, key: str, change: str, origin: Origin) -> float | int:
+def _changed(scenario: Scenario, key: str, change: str, origin: Origin) -> float | int:
     """The number that `x0.5` or `+1` makes of the one that stands at `key`."""
     table, name = _find(scenario.resolved(), key, origin)
     current = table.get(name) if isinstance(table, dict) else table[name]

@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from typing import Any, Protocol
 
 from edgewright.experiments.sweeps.runs import Outcome, Run, execute
+from edgewright.policies.plugins import load, loaded
 from edgewright.simulator.scenario import Scenario
 
 __all__ = ["DIED", "Pool", "open_pool"]
@@ -81,7 +82,7 @@ class _Processes:
 
     @staticmethod
     def _fresh(jobs: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+        return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=load, initargs=(tuple(loaded()),))
 
     def submit(self, run: Run) -> None:
         try:
@@ -157,9 +158,19 @@ def _execute_plain(scenario: Scenario) -> tuple[dict[str, float], str]:
 @contextmanager
 def _on_dask(address: str) -> Iterator[_Dask]:
     try:
-        from distributed import Client, as_completed
+        from distributed import Client, WorkerPlugin, as_completed
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("a Dask cluster needs the extra `dask`: pip install 'edgewright[dask]'") from error
+    base: Any = WorkerPlugin
+    paths = tuple(loaded())
+
+    class Plugins(base):  # type: ignore[misc]
+        """Makes every worker, also one that comes later, load what this process has loaded; the files must be reachable there."""
+
+        def setup(self, worker: Any) -> None:
+            load(paths)
+
     connect: Any = Client
     with connect(address) as client:
+        client.register_plugin(Plugins(), name="edgewright")
         yield _Dask(client, as_completed)

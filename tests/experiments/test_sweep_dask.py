@@ -25,7 +25,7 @@ if __name__ == "__main__":
             while len(list((out / "dask" / "runs").glob("p*.parquet"))) < 2:
                 time.sleep(0.005)
             os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
-        thread = threading.Thread(target=kill)
+        thread = threading.Thread(target=kill, daemon=True)
         thread.start()
         dask = sweep("hello", factors, out=out / "dask", base=base, replications=4, dask=cluster.scheduler_address)
         thread.join()

@@ -9,7 +9,7 @@ from edgewright.hwmodels import Work
 from edgewright.hwmodels.roofline import price
 from edgewright.policies.families import Placement
 from edgewright.policies.plan import Compute, Delay, Mark, Prev, Transfer, par, seq
-from edgewright.policies.registry import _REGISTRY, policies_of
+from edgewright.policies.registry import registered
 from edgewright.simulator import Scenario, simulate
 from edgewright.simulator.assemble import build_cluster
 
@@ -80,10 +80,10 @@ class AggregationTree:
 
 
 @pytest.fixture(autouse=True)
-def named(monkeypatch):
+def named():
     """The tree by a name, for as long as a test."""
-    policies_of("partitioning")
-    monkeypatch.setitem(_REGISTRY["partitioning"], "aggregation_tree", AggregationTree)
+    with registered("partitioning", "aggregation_tree", AggregationTree):
+        yield
 
 
 def _after(leaf, client):
