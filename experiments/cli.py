@@ -18,6 +18,7 @@ from edgewright.experiments.cli_kernels import kernels
 from edgewright.experiments.cli_new import completion, new
 from edgewright.experiments.cli_reproduce import reproduce
 from edgewright.experiments.cli_run import check, report, run
+from edgewright.experiments.cli_search import search
 from edgewright.experiments.cli_sweep import sweep
 from edgewright.experiments.cli_validate import validate
 
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 for command in (
-    *(new, run, sweep, compare, check, explain, report),
+    *(new, run, sweep, search, compare, check, explain, report),
     *(validate, reproduce, calibrate),
     *(devices, kernels, policies, schema, completion),
 ):

@@ -37,10 +37,10 @@ def sweep(
     """
     import os
 
-    from edgewright.experiments.sweeps import read_spec
+    from edgewright.experiments.sweeps import Spec, read_spec
     from edgewright.experiments.sweeps.driver import run_sweep
 
-    spec, scenario = read_spec(file)
+    spec, scenario = read_spec(file, Spec)
     directory = out if out is not None else Path("results") / spec.name
     watched = not quiet and sys.stderr.isatty()
     result = run_sweep(spec, scenario, directory, jobs=jobs or os.cpu_count() or 1, dask=dask, progress=watched, again=retry)

@@ -94,7 +94,7 @@ def sweep(
     """
     chosen = Scenario.load(scenario) if isinstance(scenario, str | Path) else scenario
     given: dict[str, Any] = {"scenario": chosen.name, "base": dict(base or {}), "factors": dict(factors or {}), "design": design}
-    spec = parsed({**given, "samples": samples, "replications": replications, "precision": precision})
+    spec = parsed({**given, "samples": samples, "replications": replications, "precision": precision}, Spec)
     return run_sweep(spec, chosen, Path(out), jobs=jobs, dask=dask, progress=progress)
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from edgewright.simulator.scenario import Scenario
 
-__all__ = ["Factor", "Precision", "Range", "Spec", "SweepError", "parsed", "read_spec"]
+__all__ = ["Factor", "Precision", "Range", "Runs", "Spec", "SweepError", "Table", "parsed", "read_spec"]
 
 _QUANTITY = re.compile(r"^\s*(?P<number>[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?)\s*(?P<unit>[^\d\s].*)?$")
 
@@ -24,11 +24,13 @@ class SweepError(ValueError):
     """A sweep that cannot be run; the message names file, key, value and what is accepted."""
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A table of such a file: no other keys, and nothing changes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Range(_Table):
+class Range(Table):
     """A factor that varies between two numbers, with a unit if they have one (`10 Mbit/s`)."""
 
     low: float | str = Field(description="the least value, with its unit")
@@ -62,7 +64,7 @@ Factor: TypeAlias = Annotated[Annotated[tuple[Any, ...], Tag("values")] | Annota
 """Values to take, or a range to take them from."""
 
 
-class Precision(_Table):
+class Precision(Table):
     """When a point has been replicated enough: once the confidence interval of a figure's mean is narrow, or `most` is reached."""
 
     metric: str = Field(description="the figure, as in `result.row(detail=True)`")
@@ -71,12 +73,18 @@ class Precision(_Table):
     most: int = Field(default=30, ge=2, description="replications at the most")
 
 
-class Spec(_Table):
+class Runs(Table):
+    """What every file that asks for runs says."""
+
+    name: str = Field(default="runs", pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", description="name of the result directory")
+    scenario: str = Field(description="path of a scenario file, from this file's directory, or the name of a shipped one")
+    base: dict[str, Any] = Field(default_factory=dict, description="overrides for every run, by dotted key")
+
+
+class Spec(Runs):
     """A sweep, as its file says it."""
 
     name: str = Field(default="sweep", pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", description="name of the result directory")
-    scenario: str = Field(description="path of a scenario file, from this file's directory, or the name of a shipped one")
-    base: dict[str, Any] = Field(default_factory=dict, description="overrides for every point, by dotted key")
     factors: dict[str, Factor] = Field(default_factory=dict, description="what varies, by dotted key: a list of values, or a range")
     design: Literal["grid", "list", "random", "latin_hypercube"] = Field(
         default="grid",
@@ -117,27 +125,30 @@ class Spec(_Table):
         return self
 
 
-def read_spec(path: str | Path) -> tuple[Spec, Scenario]:
-    """A sweep file and the scenario it varies; raises `SweepError`, `ScenarioError` or FileNotFoundError."""
+Asked = TypeVar("Asked", bound=Runs)
+
+
+def read_spec(path: str | Path, kind: type[Asked]) -> tuple[Asked, Scenario]:
+    """A file that asks for runs of a scenario, and that scenario; raises `SweepError`, `ScenarioError` or FileNotFoundError."""
     from edgewright.simulator.loader import read_document
 
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"{path} is no file; accepted: the path of a sweep file")
-    spec = parsed(read_document(file).data, str(path))
-    beside = file.parent / spec.scenario
-    return spec, Scenario.load(beside if beside.is_file() else spec.scenario)
+        raise FileNotFoundError(f"{path} is no file; accepted: the path of a file that describes a {kind.__name__.lower()}")
+    found = parsed(read_document(file).data, kind, str(path))
+    beside = file.parent / found.scenario
+    return found, Scenario.load(beside if beside.is_file() else found.scenario)
 
 
-def parsed(data: Mapping[str, Any], file: str = "<python>") -> Spec:
-    """The sweep that plain tables describe; raises `SweepError`."""
+def parsed(data: Mapping[str, Any], kind: type[Asked], file: str = "<python>") -> Asked:
+    """What plain tables ask for; raises `SweepError`."""
     try:
-        return Spec.model_validate(dict(data))
+        return kind.model_validate(dict(data))
     except ValidationError as report:
         error = report.errors(include_url=False)[0]
         key = ".".join(str(part) for part in error["loc"] if part not in ("values", "range"))
         given = "" if error["type"] == "missing" or "accepted:" in error["msg"] else f"{error['input']!r}: "
-        accepted = f"; accepted: {', '.join(Spec.model_fields)}" if error["type"] == "extra_forbidden" else ""
+        accepted = f"; accepted: {', '.join(kind.model_fields)}" if error["type"] == "extra_forbidden" else ""
         message = error["msg"].removeprefix("Value error, ")
         raise SweepError(f"{file}:{f' {key}:' if key else ''} {given}{message}{accepted}") from None
 

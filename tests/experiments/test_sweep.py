@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from edgewright.experiments.cli import main
 from edgewright.experiments.sweeps import Precision, SweepError, sweep
 from edgewright.experiments.sweeps.points import points_of
-from edgewright.experiments.sweeps.spec import parsed
+from edgewright.experiments.sweeps.spec import Spec, parsed
 from edgewright.experiments.sweeps.stopping import enough, interval
 from edgewright.simulator import ScenarioError
 
@@ -24,7 +24,7 @@ SHORT = {"run.warmup": 0, "run.window": 20, "run.drain": 20}
 
 
 def points(**given):
-    return points_of(parsed({"scenario": "hello", **given}), seed=1)
+    return points_of(parsed({"scenario": "hello", **given}, Spec), seed=1)
 
 
 def files_of(directory):
@@ -88,7 +88,7 @@ def test_random_samples_stay_in_their_ranges():
 )
 def test_a_sweep_that_makes_no_sense_is_refused(given, says):
     with pytest.raises(SweepError, match=says):
-        parsed({"scenario": "hello", **given})
+        parsed({"scenario": "hello", **given}, Spec)
 
 
 # -- stopping --------------------------------------------------------------------------------------------------------------------------
