@@ -125,7 +125,7 @@ def build_device(name: str, entry: Mapping[str, Any], family: Mapping[str, Any] 
     """
     _check_keys(name, entry, _DEVICE_KEYS | set(_DEVICE_UNITS) | set(FAMILY), {"title", "kind", "memory", "engines", "idle_W", "tdp_W"})
     common = {**FAMILY, **(family or {}), **entry}
-    pools, buses = _memories(name, entry, float(common["reserved_bytes"]))
+    pools, buses = _memories(name, entry, parse(common["reserved_bytes"], "byte"))
     bus = next(iter(buses.values()))
     engines = {str(unit): _engine(f"{name}.{unit}", str(unit), figures, bus, common) for unit, figures in entry["engines"].items()}
     shared = {key: float(common[key]) for key in ("board_W", "supply_efficiency", "nic_seconds_per_message")}

@@ -1,53 +1,72 @@
-"""The Python in the documents runs, block after block, as a reader would type it."""
+"""The documents run, block after block, as a reader would type them.
 
+Python runs in one interpreter up to the next command; lines of a `console` block that begin with `$` run in a shell; a block with a file
+name behind its language is that file.
+"""
+
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+REPOSITORY = Path(__file__).parents[2]
+FENCE = re.compile(r"^```(?P<language>\w+)(?: (?P<file>[\w.-]+))?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+NAMES = [str(path.relative_to(REPOSITORY)) for path in DOCUMENTS]
 
 
-def _program(text):
-    """The document with all but its Python blanked out: blocks share one namespace, and errors name the document's lines."""
-    lines = [""] * len(text.splitlines())
+def _steps(text):
+    """Files to write, then commands and programs in order. A program has the document's lines, so that errors name them."""
+    files, steps, lines = {}, [], [""] * len(text.splitlines())
     for match in FENCE.finditer(text):
-        start = text.count("\n", 0, match.start(1))
-        block = match.group(1).splitlines()
-        lines[start : start + len(block)] = block
-    return "\n".join(lines)
+        language, file, block = match["language"], match["file"], match["text"]
+        if file:
+            files[file] = block
+        elif language == "python":
+            start = text.count("\n", 0, match.start("text"))
+            lines[start : start + len(block.splitlines())] = block.splitlines()
+        elif language == "console" and (commands := [line[2:] for line in block.splitlines() if line.startswith("$ ")]):
+            steps += [("python", "\n".join(lines))] if any(lines) else []
+            steps += [("shell", command) for command in commands]
+            lines = [""] * len(lines)
+    return files, [*steps, *([("python", "\n".join(lines))] if any(lines) else [])]
 
 
-def _documents(repository):
-    return [repository / name for name in DOCUMENTS] + sorted((repository / "docs").rglob("*.md"))
+@pytest.mark.parametrize("name", NAMES)
+def test_the_blocks_of_a_document_run(name, run_fresh, tmp_path):
+    files, steps = _steps((REPOSITORY / name).read_text(encoding="utf-8"))
+    if not steps:
+        pytest.skip(f"{name} shows nothing that runs")
+    for file, text in files.items():
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    for kind, source in steps:
+        if kind == "python":
+            run_fresh(source, cwd=tmp_path)
+        else:
+            _shell(source, tmp_path)
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_the_blocks_of_a_document_run(name, repository, run_fresh, tmp_path):
-    program = _program((repository / name).read_text())
-    if not program.strip():
-        pytest.skip(f"{name} shows no Python")
-    run_fresh(program, cwd=tmp_path)
+def _shell(command, folder):
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(["bash", "-c", command], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
 
 
-def test_the_blocks_of_the_docs_folder_run(repository, run_fresh, tmp_path):
-    programs = [_program(path.read_text()) for path in sorted((repository / "docs").rglob("*.md"))]
-    if not any(map(str.strip, programs)):
-        pytest.skip("docs/ shows no Python")
-    for program in programs:
-        run_fresh(program, cwd=tmp_path)
-
-
-def test_blocks_keep_their_lines_and_share_a_namespace():
+def test_blocks_keep_their_lines_share_a_namespace_and_stand_between_commands():
     text = "# T\n```python\na = 1\n```\nwords\n```\nnot python\n```\n```python\nb = a + 1\n```\n"
-    assert _program(text).splitlines() == ["", "", "a = 1", "", "", "", "", "", "", "b = a + 1"]
+    text += "```console\n$ ls\nshown\n```\n```yaml x.yaml\nc: 1\n```\n"
+    files, steps = _steps(text)
+    assert files == {"x.yaml": "c: 1\n"}
+    assert [kind for kind, _ in steps] == ["python", "shell"]
+    assert steps[0][1].splitlines()[:10] == ["", "", "a = 1", "", "", "", "", "", "", "b = a + 1"]
+    assert steps[1][1] == "ls"
 
 
-def test_links_to_files_lead_somewhere(repository):
-    broken = [
-        f"{path.name}: {target}"
-        for path in _documents(repository)
-        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text())
-        if not (path.parent / target).exists()
-    ]
-    assert broken == []
+@pytest.mark.parametrize("name", NAMES)
+def test_links_to_files_lead_somewhere(name):
+    path = REPOSITORY / name
+    targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (path.parent / target).exists()] == []
