@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -72,7 +73,7 @@ def _below(module: ModuleType) -> dict[str, str]:
 
 def _signature(value: Any) -> str:
     try:
-        return str(inspect.signature(value))
+        return re.sub(r"PosixPath\('[^']*/([^'/]*)'\)", r"'\1'", str(inspect.signature(value)))
     except (TypeError, ValueError):
         return "(...)"
 

@@ -9,11 +9,11 @@ from edgewright.simulator import simulate
 
 
 @pytest.mark.parametrize("house", HOUSES)
-def test_the_page_of_a_house_begins_with_its_reading_guide_and_leaves_no_name_without_words(house):
+def test_the_page_of_a_house_begins_with_its_reading_guide_and_names_no_folder_of_this_machine(house, repository):
     text = page(house)
     assert text.startswith(f"# {house}\n")
     assert "Read" in text.partition("\n## ")[0]
-    assert "\n\n\n\n" not in text.replace("```", "")
+    assert str(repository) not in text
 
 
 def test_a_name_stands_with_signature_and_docstring():
