@@ -61,7 +61,7 @@ def _entry(module: ModuleType, name: str) -> list[str]:
 def _below(module: ModuleType) -> dict[str, str]:
     """The strings that stand below a module's constants: their docstrings, which Python itself forgets."""
     body = ast.parse(inspect.getsource(module)).body
-    found = {}
+    found: dict[str, str] = {}
     for assigned, said in pairwise(body):
         if isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant) and isinstance(said.value.value, str):
             targets = (
