@@ -1,0 +1,3 @@
+"""Scenarios to start from, for `edgewright new`."""
+
+__all__: list[str] = []
