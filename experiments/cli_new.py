@@ -9,7 +9,7 @@ import click
 
 from edgewright.experiments.cli_output import print_json
 
-__all__ = ["completion", "new"]
+__all__ = ["completion", "new", "starters"]
 
 _STARTERS = Path(__file__).with_name("starters")
 _SCHEMA = "edgewright.schema.json"
