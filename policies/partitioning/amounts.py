@@ -61,6 +61,15 @@ class TokenShare:
     rank: int
     devices: int
 
+    @property
+    def weight_bytes(self) -> float:
+        """Bytes of the part's parameters: every device holds all of them."""
+        return self.part.weight_bytes
+
+    def split(self) -> tuple[TokenShare, ...]:
+        """The share of each block."""
+        return tuple(replace(self, part=block) for block in self.part.split())
+
     def __call__(self, step: Step) -> Work:
         mine = share_of(step, self.rank, self.devices)
         return self.part(mine) if mine.tokens or mine.items else Work()

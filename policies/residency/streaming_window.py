@@ -7,18 +7,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from edgewright.policies.base import at_least
-from edgewright.policies.families import Placement
-from edgewright.policies.plan import Alloc, Collective, Compute, Detach, Free, Load, Op, Par, Plan, Race, Seq, Signal, Wait, loop, par, seq
+from edgewright.policies.families import Placement, Program
+from edgewright.policies.partitioning.amounts import TokenShare
+from edgewright.policies.plan import (
+    Alloc,
+    Collective,
+    Compute,
+    Detach,
+    Free,
+    Load,
+    Loop,
+    Op,
+    Par,
+    Plan,
+    Race,
+    Seq,
+    Signal,
+    Wait,
+    loop,
+    par,
+    seq,
+)
 from edgewright.policies.registry import register
-from edgewright.policies.residency.budget import held_bytes, overfull, weight_budget
-from edgewright.policies.residency.lru import block_compute
+from edgewright.policies.residency.budget import held_bytes, weight_budget
 from edgewright.policies.residency.rewrite import chained, plan_of
 from edgewright.policies.views import ReplicaSpec
 from edgewright.workloads import Part
+from edgewright.workloads.moe import ExpertGroup
 
 __all__ = ["StreamingWindow"]
+
+Loadable: TypeAlias = Part | TokenShare | ExpertGroup
 
 
 @register("residency", "streaming_window")
@@ -35,6 +57,8 @@ class StreamingWindow:
         always: stream also on devices where everything would fit.
         storage: name of the storage that is read; None: each device's first.
 
+    Over experts that a policy has divided among devices, a layer's experts on a device are one block, read whole whichever are chosen.
+
     How wrong it can be: blocks are read whole at the sequential rate; TPI-LLM's files per block add opening costs, and its loader thread
     competes with the compute threads for cores.
     """
@@ -49,13 +73,14 @@ class StreamingWindow:
 
     def arrange(self, placement: Placement, replica: ReplicaSpec) -> Placement:
         """The overlapping loop of loaders and worker; raises `ValueError` for scripts and loops, several lanes, or too wide a window."""
-        plan = plan_of(placement, "streaming_window")
-        streaming = tuple(placement.parts) if self.always else overfull(placement.parts, replica)
-        resident = {device: self._resident(parts, device in streaming) for device, parts in placement.parts.items()}
+        plan = self._plan_of(placement)
+        held = {device: held_bytes(parts) for device, parts in placement.parts.items()} | dict(placement.resident or {})
+        streaming = tuple(device for device in held if self.always or held[device] > weight_budget(replica, device))
+        worker, order = _Worker(streaming, self.keep).rewrite(plan)
+        resident = {device: self._resident(held[device], [block for where, block in order if where == device]) for device in held}
         self._check(placement, replica, resident)
         if not streaming:
             return replace(placement, resident=resident)
-        worker, order = _Worker(streaming, self.keep).rewrite(plan)
         loaders = (self._loader(device, [block for where, block in order if where == device]) for device in streaming)
         return replace(
             placement,
@@ -65,18 +90,25 @@ class StreamingWindow:
             reads=streaming,
         )
 
-    def _loader(self, device: str, blocks: Sequence[Part]) -> Plan:
+    def _plan_of(self, placement: Placement) -> Plan:
+        """The plan of single steps, also where experts are divided over devices and all that these compute is in memory."""
+        if isinstance(placement.program, Program | Loop) or placement.reads:
+            return plan_of(placement, "streaming_window")
+        for device, held in (placement.resident or {}).items():
+            _, order = _Worker((device,), self.keep).rewrite(placement.program)
+            if sum(block.weight_bytes for _, block in order) > held:
+                return plan_of(placement, "streaming_window")
+        return placement.program
+
+    def _loader(self, device: str, blocks: Sequence[Loadable]) -> Plan:
         pool, flag = _window(device), _ready(device)
         reads = (seq(Alloc(pool, 1.0), Load(device, block.weight_bytes, self.storage), Signal(flag)) for block in blocks)
         return seq(*reads)
 
-    def _resident(self, parts: Sequence[Part], streams: bool) -> float:
-        """Bytes in memory: the blocks that stay, and a window of the largest of the others."""
-        if not streams:
-            return held_bytes(parts)
-        blocks = [block for part in parts for block in part.split()]
-        moving = [block.weight_bytes for block in blocks if _streams(block, self.keep)]
-        return held_bytes(parts) - sum(moving) + min(self.window, len(moving)) * max(moving, default=0.0)
+    def _resident(self, held: float, streaming: Sequence[Loadable]) -> float:
+        """Bytes in memory of those held: the blocks that stay, and a window of the largest of the others."""
+        moving = [block.weight_bytes for block in streaming]
+        return held - sum(moving) + min(self.window, len(moving)) * max(moving, default=0.0)
 
     def _check(self, placement: Placement, replica: ReplicaSpec, resident: dict[str, float]) -> None:
         if placement.lanes > 1:
@@ -99,8 +131,20 @@ def _ready(device: str) -> str:
     return f"ready:{device}"
 
 
-def _streams(block: Part, keep: tuple[str, ...]) -> bool:
-    return block.weight_bytes > 0.0 and block.blocks[0].kind not in keep
+def _blocks_of(work: object) -> tuple[Loadable, ...]:
+    """The blocks of a compute's work whose weights may be elsewhere; none of work without weights of its own."""
+    match work:
+        case Part() | TokenShare():
+            return work.split()
+        case ExpertGroup():
+            return (work,)
+        case _:
+            return ()
+
+
+def _streams(block: Loadable, keep: tuple[str, ...]) -> bool:
+    kind = "moe" if isinstance(block, ExpertGroup) else (block.part if isinstance(block, TokenShare) else block).blocks[0].kind
+    return block.weight_bytes > 0.0 and kind not in keep
 
 
 class _Worker:
@@ -109,9 +153,9 @@ class _Worker:
     def __init__(self, devices: tuple[str, ...], keep: tuple[str, ...]) -> None:
         self._devices = devices
         self._keep = keep
-        self._order: list[tuple[str, Part]] = []
+        self._order: list[tuple[str, Loadable]] = []
 
-    def rewrite(self, plan: Plan) -> tuple[Plan, list[tuple[str, Part]]]:
+    def rewrite(self, plan: Plan) -> tuple[Plan, list[tuple[str, Loadable]]]:
         """The worker's plan, and the `(device, block)`s that it waits for, in order."""
         worker, due = self._visit(plan)
         return seq(worker, *due) if due else worker, self._order
@@ -119,8 +163,8 @@ class _Worker:
     def _visit(self, plan: Plan) -> tuple[Plan, list[Op]]:
         """The rewritten plan, and the releases that are due once it (and a collective right behind it) has ended."""
         match plan:
-            case Compute(work=Part() as part) if plan.device in self._devices:
-                return self._blocks(plan, part)
+            case Compute() if plan.device in self._devices and (blocks := _blocks_of(plan.work)):
+                return self._blocks(plan, blocks)
             case Seq(children=children):
                 return self._in_order(children), []
             case Par(children=children):
@@ -143,14 +187,14 @@ class _Worker:
             due = later
         return Seq((*found, *due))
 
-    def _blocks(self, compute: Compute, part: Part) -> tuple[Plan, list[Op]]:
+    def _blocks(self, compute: Compute, blocks: Sequence[Loadable]) -> tuple[Plan, list[Op]]:
         pieces: list[Op] = []
         due: list[Op] = []
-        for block in part.split():
+        for block in blocks:
             pieces += due
             streams = _streams(block, self._keep)
             pieces += [Wait(_ready(compute.device))] if streams else []
-            pieces.append(block_compute(compute, block))
+            pieces.append(Compute(compute.device, block, compute.engine))
             due = [Free(_window(compute.device), 1.0)] if streams else []
             self._order += [(compute.device, block)] if streams else []
         return chained(compute, pieces), due
