@@ -67,17 +67,21 @@ class Batch:
     """What the next step computes.
 
     Attributes:
-        decode: whether the running jobs whose prompt is done decode one token each.
+        decode: whether the running jobs whose prompt is done decode one token each; or the ids of those that do, while the others wait.
         prefill: `(job id, tokens)` in order: prompt tokens to compute of waiting jobs (which are admitted) or running ones (chunks).
             For one-shot models: `(job id, 1)`.
         until: how long the decision stands.
         wake_at: with nothing to compute: the time at which to ask again, besides the next arrival (None: only then).
     """
 
-    decode: bool = False
+    decode: bool | frozenset[int] = False
     prefill: tuple[tuple[int, int], ...] = ()
     until: Horizon = field(default_factory=Horizon)
     wake_at: float | None = None
+
+    def decodes(self, job: int) -> bool:
+        """Whether a running job whose prompt is done decodes."""
+        return job in self.decode if isinstance(self.decode, frozenset) else self.decode
 
 
 class BatchingAgent(Protocol):

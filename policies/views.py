@@ -135,6 +135,11 @@ class ReplicaView(Protocol):
     @property
     def generates(self) -> bool: ...
 
+    def next_experts(self, jobs: Sequence[RunningView]) -> Sequence[tuple[int, ...]] | None:
+        """The experts of each job's next token, in all layers alike, where a router stands before the model (`experts_routing.ahead`); None
+        where they are known layer by layer only, as in most models."""
+        ...
+
     def fits(self, jobs: Sequence[WaitingView]) -> bool:
         """Whether the KV of all these waiting jobs together could be allocated now, the engine's watermark included."""
         ...

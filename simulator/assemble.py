@@ -254,7 +254,7 @@ def _router(scenario: Scenario, service: str, model: Model) -> Router | None:
         sizes = {"layers": len(shape.blocks), "experts": shape.count, "top_k": shape.top_k}
         if table.concentration is not None:
             return MarkovRouting(**sizes, concentration=table.concentration, seed=table.seed)
-        return RoutingProcess(**sizes, **table.model_dump(exclude={"file", "concentration"}))
+        return RoutingProcess(**sizes, **table.model_dump(exclude={"ahead", "file", "concentration"}))
     try:
         return read_routes(table.file, shape.count)
     except (ValueError, OSError) as error:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from edgewright.simulator.request import Request
 from edgewright.workloads import Step, Stream
@@ -29,12 +29,14 @@ class ExpertsBinder:
     Attributes:
         agent: the policy's agent; `hits` and `misses` are read off it.
         router: the process that the routes come from.
+        known: whether the router stands before the model, and its choice of the first layer holds for all.
     """
 
-    def __init__(self, agent: Any, router: Router, stream: Stream) -> None:
+    def __init__(self, agent: Any, router: Router, stream: Stream, known: bool = False) -> None:
         self.agent = agent
         self.router = router
         self.stream = stream
+        self.known = known
         self._before: object = None
         self._routes: NDArray[Any] | None = None
         self._steps = 0
@@ -46,7 +48,7 @@ class ExpertsBinder:
         if setup.experts is None or setup.router is None:
             return None
         agent = setup.experts.start(setup.scope, stream, setup.model, setup.spec)
-        found = cls(agent, setup.router, stream.child("routes"))
+        found = cls(agent, setup.router, stream.child("routes"), setup.tables[0].experts_routing.ahead)
         if before is not None:
             found._counted = (before.hits, before.misses)
         return found
@@ -60,6 +62,14 @@ class ExpertsBinder:
     def misses(self) -> int:
         """Experts that had to be fetched."""
         return self._counted[1] + int(getattr(self.agent, "misses", 0))
+
+    def ahead(self, jobs: Sequence[Request]) -> Sequence[tuple[int, ...]] | None:
+        """The experts of each job's next token; None where nobody knows them before the step."""
+        if not self.known:
+            return None
+        keys, contexts = ([getattr(each, name) for each in jobs] for name in ("job", "context"))
+        routes = self._routed([job.key for job in keys], contexts)
+        return [tuple(row) for row in routes[0].tolist()]
 
     def bind(self, step: Step, decoding: Sequence[Request], chunks: Sequence[tuple[Request, int]], iterations: int) -> Step:
         """The step with the outcomes of its routes: arrays over the iterations of a run of decode steps."""
@@ -88,4 +98,9 @@ class ExpertsBinder:
             contexts = np.array([request.context for request in decoding], dtype=np.int64)
             sequences = np.concatenate([sequences, np.tile([request.job.key for request in decoding], iterations)])
             positions = np.concatenate([positions, (contexts[None, :] + np.arange(iterations)[:, None]).ravel()])
-        return np.asarray(self.router.routes_at(self.stream, sequences.astype(np.int64), positions.astype(np.int64)))
+        return self._routed(sequences, positions)
+
+    def _routed(self, sequences: ArrayLike, positions: ArrayLike) -> NDArray[Any]:
+        """Routes of these tokens; those of the first layer in all of them where the router stands before the model."""
+        routes = np.asarray(self.router.routes_at(self.stream, np.asarray(sequences, np.int64), np.asarray(positions, np.int64)))
+        return np.broadcast_to(routes[:1], routes.shape) if self.known else routes

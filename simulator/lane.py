@@ -75,6 +75,10 @@ class Lane:
         """Whether jobs decode token by token."""
         return self.replica.model.generates
 
+    def next_experts(self, jobs: Sequence[Any]) -> Sequence[tuple[int, ...]] | None:
+        """The experts of each job's next token, where the model's router says them before the step."""
+        return None if self.replica.experts is None else self.replica.experts.ahead(jobs)
+
     def fits(self, jobs: Sequence[Any]) -> bool:
         """Whether the KV of these waiting jobs together could be allocated now."""
         return self.replica.kv is None or self.replica.kv.fits(jobs)
@@ -91,13 +95,13 @@ class Lane:
             self.replica.refresh()
             self._left = False
             batch = self.agent.next_batch(self)
-            if not batch.prefill and not (batch.decode and self._decoding()):
+            if not batch.prefill and not self._decoding(batch):
                 if self.replica.running or not self.replica.reclaim():
                     yield from self._idle(batch.wake_at)
                 continue
             aborts = self._aborts
             chunks = yield from self._admit(batch)
-            decoding = (yield from self._secure(chunks)) if batch.decode else []
+            decoding = yield from self._secure(batch, chunks)
             if (not chunks and not decoding) or self._aborts != aborts:
                 continue
             self._done = self.replica.env.event()
@@ -167,8 +171,8 @@ class Lane:
         if self._stretch is not None and self._stretch in self.replica.machine.stretches:
             self._stretch.cut()
 
-    def _decoding(self) -> list[Request]:
-        return [request for request in self.running if request.prompt_left == 0]
+    def _decoding(self, batch: Batch) -> list[Request]:
+        return [request for request in self.running if request.prompt_left == 0 and batch.decodes(request.id)]
 
     def _admit(self, batch: Batch) -> Generator[Any, Any, list[tuple[Request, int]]]:
         """Take the prefilled jobs into the batch, swapped ones once they are back; returns the chunks to compute."""
@@ -187,11 +191,11 @@ class Lane:
         yield from self.replica.checkpoints.restore(taken)
         return [(request, tokens) for request, tokens in chunks if tokens]
 
-    def _secure(self, chunks: Sequence[tuple[Request, int]]) -> Generator[Any, Any, list[Request]]:
+    def _secure(self, batch: Batch, chunks: Sequence[tuple[Request, int]]) -> Generator[Any, Any, list[Request]]:
         """The jobs that decode, each with memory for one token more; the last admitted are preempted until there is enough."""
         kv = self.replica.kv
         busy = {request.id for request, _ in chunks}
-        decoding = [request for request in self._decoding() if request.id not in busy]
+        decoding = [request for request in self._decoding(batch) if request.id not in busy]
         if kv is None:
             return decoding
         for request in [request for request in decoding if kv.overflows(request)]:

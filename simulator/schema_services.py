@@ -169,6 +169,9 @@ class RoutingTable(Table):
     affinity: Fraction = Field(default=0.0, description="how far a layer's route follows from that of the layer before")
     persistence: Fraction = Field(default=0.0, description="how far the tokens of a span share their routes")
     span: int = Field(default=64, ge=1, description="tokens that a theme lasts")
+    ahead: bool = Field(
+        default=False, description="whether the router stands before the model: one choice for all layers, known before the step (Read-ME)"
+    )
     concentration: float | None = Field(
         default=None,
         ge=1e-3,
@@ -180,9 +183,9 @@ class RoutingTable(Table):
 
     @model_validator(mode="after")
     def _one_source(self) -> RoutingTable:
-        if self.file is not None and len(self.model_fields_set) > 1:
+        if self.file is not None and self.model_fields_set - {"file", "ahead"}:
             raise refusal("comes with figures of a process besides", "`file` alone, or figures alone", at=("file",), value=str(self.file))
-        if self.concentration is not None and (others := self.model_fields_set - {"concentration", "seed"}):
+        if self.concentration is not None and (others := self.model_fields_set - {"ahead", "concentration", "seed"}):
             beside = ", ".join(sorted(others))
             raise refusal(f"comes with {beside} besides", "`concentration` and `seed`", at=("concentration",), value=self.concentration)
         return self

@@ -268,6 +268,21 @@ def _gptj(one: Config) -> Model:
     return _decoder(named, (layer,) * _layers(named), norms=2, head_bias=True)
 
 
+def _read_me(one: Config) -> Model:
+    """A Llama whose feed-forwards are cut into experts of `expert_width`, chosen once for all layers unless `layerwise_router`;
+    `permanent`: whether every token passes one more of them."""
+    width = one.number("expert_width")
+    moe = MoeShape(
+        width=width,
+        count=one.number("num_experts"),
+        top_k=one.number("num_experts_per_tok"),
+        shared=1 if one.flag("permanent") else 0,
+        shared_width=width if one.flag("permanent") else 0,
+        routers=one.flag("layerwise_router"),
+    )
+    return _dense(one, _attention(one), moe)
+
+
 def _mamba(one: Config) -> Model:
     hidden = _hidden(one)
     inner = one.number_or(one.number_or(2, "expand") * hidden, "intermediate_size")
@@ -343,6 +358,7 @@ READERS: Mapping[str, Callable[[Config], Model]] = {
     "qwen2": _qwen2,
     "qwen3": _qwen3,
     "qwen3_moe": _qwen3_moe,
+    "read_me": _read_me,
     "switch_transformers": _switch,
 }
 """Readers by `model_type`."""

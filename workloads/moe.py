@@ -43,6 +43,7 @@ class MoeShape:
         shared: experts that every token passes; `shared_width` their hidden numbers together.
         router_bias: parameters of the router besides its matrix.
         shared_gate: whether a gate scales the shared experts' output (one more row of the router).
+        routers: whether each layer has a router of its own; else one choice comes from before the model (Read-ME).
         gated: whether a routed expert has three matrices (SwiGLU) or two without biases.
     """
 
@@ -54,6 +55,7 @@ class MoeShape:
     router_bias: int = 0
     shared_gate: bool = False
     gated: bool = True
+    routers: bool = True
 
     def parameters(self, hidden: int) -> int:
         """Parameters of one routed expert."""
@@ -63,10 +65,9 @@ class MoeShape:
 def moe_operators(hidden: int, shape: MoeShape) -> tuple[Operator, ...]:
     """Router, routed experts and shared experts of a layer."""
     gates = shape.count + (1 if shape.shared_gate else 0)
-    found: tuple[Operator, ...] = (
-        Linear("router", hidden, gates, bias=shape.router_bias, role="vector"),
-        RoutedExperts(hidden, shape.width, shape.count, shape.top_k, shape.gated),
-    )
+    found: tuple[Operator, ...] = (RoutedExperts(hidden, shape.width, shape.count, shape.top_k, shape.gated),)
+    if shape.routers:
+        found = (Linear("router", hidden, gates, bias=shape.router_bias, role="vector"), *found)
     if shape.shared_width:
         found += (
             Elementwise("shared.act", divided=3 * shape.shared_width),

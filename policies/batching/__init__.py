@@ -9,6 +9,7 @@ All built-ins serve models that generate and one-shot models alike: a one-shot j
 from edgewright.policies.batching.chunked_prefill import ChunkedPrefill
 from edgewright.policies.batching.continuous import Continuous
 from edgewright.policies.batching.dynamic import Dynamic
+from edgewright.policies.batching.expert_aware import ExpertAware
 from edgewright.policies.batching.static import Static
 
-__all__ = ["ChunkedPrefill", "Continuous", "Dynamic", "Static"]
+__all__ = ["ChunkedPrefill", "Continuous", "Dynamic", "ExpertAware", "Static"]

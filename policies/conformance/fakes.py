@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from edgewright.policies.views import JobView, ServerView, TargetView, WaitingView
+from edgewright.policies.views import JobView, RunningView, ServerView, TargetView, WaitingView
 
 __all__ = [
     "FakeJob",
@@ -72,6 +72,10 @@ class FakeReplica:
     max_tokens: int = 64
     generates: bool = True
     free_tokens: float = float("inf")
+
+    def next_experts(self, jobs: Sequence[RunningView]) -> Sequence[tuple[int, ...]] | None:
+        """One of four experts, another one for each next token."""
+        return [((7 * job.id + job.context) % 4,) for job in jobs]
 
     def fits(self, jobs: Sequence[WaitingView]) -> bool:
         """Whether the jobs' tokens together are at most `free_tokens`."""

@@ -13,16 +13,21 @@ __all__ = ["dense_model", "expert_model", "one_shot_model", "site", "steps_of"]
 FORMAT = Format("w8", 8.0, dtype="fp16")
 LINK = Link("wire", "1 Gbit/s wire", bandwidth=125e6, latency=1e-4)
 DISK = Storage("disk", "disk", read=1e9, write=5e8, latency=1e-4)
+INSIDE = Engine("csd", "fpga", {"fp16": 1e10}, "internal", joules_per_flop={"fp16": 1e-11}, joules_per_byte=1e-11, static_W=1.0)
+COMPUTING = Storage("csd", "storage that computes", read=1e9, write=5e8, latency=1e-4, internal=2e9, engine=INSIDE)
 
 
 def site(devices: int, *, weight_budget: float | None = None) -> ReplicaSpec:
-    """A replica of so many uneven boards around a switch, each with a disk; `weight_budget` in bytes on every board."""
+    """A replica of so many uneven boards around a switch, each with a disk and a storage that computes.
+
+    `weight_budget` is in bytes, on every board.
+    """
     names = tuple(f"board{number}" for number in range(devices))
     cluster = Cluster(
         devices={name: _board(1.0 + number) for number, name in enumerate(names)},
         switches=("switch",),
         connections=tuple(Connection(f"wire-{name}", (name, "switch"), LINK) for name in names),
-        attachments=tuple(Attachment("disk", name, DISK) for name in names),
+        attachments=tuple(Attachment(store.name, name, store) for name in names for store in (DISK, COMPUTING)),
     )
     budget = None if weight_budget is None else dict.fromkeys(names, weight_budget)
     return ReplicaSpec("service.replica", names, cluster, FORMAT, budget)

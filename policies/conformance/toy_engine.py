@@ -113,7 +113,7 @@ class ToyEngine:
         if self._batch is None:
             self._batch, self._taken = _asked(self.agent, view), 0
         batch = self._batch
-        if not (batch.prefill or (batch.decode and any(not member.left for member in self._running))):
+        if not (batch.prefill or any(not member.left and batch.decodes(member.job.id) for member in self._running)):
             self._batch = None
             if fresh:
                 self._idle(batch)
@@ -130,7 +130,7 @@ class ToyEngine:
 
     def _execute(self, batch: Batch) -> None:
         self._admit(batch)
-        decoding = [member for member in self._running if not member.left] if batch.decode else []
+        decoding = [member for member in self._running if not member.left and batch.decodes(member.job.id)]
         preempted = self._make_room(decoding)
         start = self.now
         self._compute(batch, decoding)
@@ -200,7 +200,7 @@ def check_batch(view: FakeReplica, batch: Batch, what: str = "the decision") -> 
 
 
 def _check_tokens(view: FakeReplica, batch: Batch, left: dict[int, int], what: str) -> None:
-    decoding = sum(1 for job in view.running if not job.prompt_left) if batch.decode else 0
+    decoding = sum(1 for job in view.running if not job.prompt_left and batch.decodes(job.id))
     total = decoding + sum(tokens for _, tokens in batch.prefill)
     alone = len(batch.prefill) == 1 and not decoding and batch.prefill[0][1] == left[batch.prefill[0][0]]
     require(total <= view.max_tokens or alone, f"{what} computes {total} tokens in a step, above max_tokens {view.max_tokens}")

@@ -20,6 +20,7 @@ from edgewright.policies.kv.quest import Quest
 from edgewright.policies.kv.scissorhands import Scissorhands
 from edgewright.policies.kv.sliding_window import SlidingWindow
 from edgewright.policies.kv.snapkv import SnapKV
+from edgewright.policies.kv.sparf import SparF
 from edgewright.policies.kv.tidaldecode import TidalDecode
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Scissorhands",
     "SlidingWindow",
     "SnapKV",
+    "SparF",
     "TidalDecode",
     "retained_attention",
 ]

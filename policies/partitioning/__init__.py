@@ -9,9 +9,21 @@ Every plan computes each block exactly once per step (whole, in equal shards, or
 from edgewright.policies.partitioning.amounts import BoundaryBytes, OutputBytes, TokenShare
 from edgewright.policies.partitioning.branches import Branches
 from edgewright.policies.partitioning.data_parallel import DataParallel
+from edgewright.policies.partitioning.in_storage import InStorage
 from edgewright.policies.partitioning.pipeline import Pipeline
 from edgewright.policies.partitioning.single import Single
 from edgewright.policies.partitioning.split import Split
 from edgewright.policies.partitioning.tensor_parallel import TensorParallel
 
-__all__ = ["BoundaryBytes", "Branches", "DataParallel", "OutputBytes", "Pipeline", "Single", "Split", "TensorParallel", "TokenShare"]
+__all__ = [
+    "BoundaryBytes",
+    "Branches",
+    "DataParallel",
+    "InStorage",
+    "OutputBytes",
+    "Pipeline",
+    "Single",
+    "Split",
+    "TensorParallel",
+    "TokenShare",
+]

@@ -41,6 +41,10 @@ PUBLISHED = {  # parameters, tied tensors once
         for experts in (16, 32, 64)
         for suffix, dense in (("", 0), ("-alternating", 12))
     },
+    **{
+        name: (2_409_893_888 + 32 * (experts * 3 * 4096 * 5504 + routers), "arithmetic: Llama-2-7B less its feed-forwards, and experts")
+        for name, experts, routers in (("read-me", 8, 0), ("read-me-layerwise", 8, 8 * 4096), ("read-me-permanent", 9, 0))
+    },
     "llama-2-13b": (13_015_864_320, "index of meta-llama/Llama-2-13b-hf; recalled"),
     "llama-2-70b": (68_976_648_192, "index of meta-llama/Llama-2-70b-hf; recalled"),
     "llama-2-7b": (6_738_415_616, "index of meta-llama/Llama-2-7b-hf; recalled"),
@@ -58,6 +62,8 @@ PUBLISHED = {  # parameters, tied tensors once
     "mpt-7b": (6_649_286_656, "card of mosaicml/mpt-7b (6.7 B); arithmetic: 50432 x 4096 + 32 x (12 x 4096^2 + 2 x 4096) + 4096"),
     "olmoe-1b-7b": (6_919_161_856, "index of allenai/OLMoE-1B-7B-0924; recalled"),
     "open-llama-3b": (3_426_473_600, "index of openlm-research/open_llama_3b; recalled"),
+    "opt-13b": (12_853_473_280, "index of facebook/opt-13b; recalled"),
+    "opt-30b": (29_974_540_288, "index of facebook/opt-30b; recalled"),
     "opt-125m": (125_239_296, "checkpoint facebook/opt-125m; recalled"),
     "opt-13b": (12_853_473_280, "checkpoint facebook/opt-13b; recalled"),
     "opt-6.7b": (6_658_473_984, "checkpoint facebook/opt-6.7b; recalled"),
