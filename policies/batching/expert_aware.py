@@ -61,7 +61,8 @@ class _Agent:
 
     def _beside(self, view: ReplicaView, decoding: int) -> Sequence[WaitingView]:
         """Waiting prompts that a step computes whole beside that many decodes."""
-        room, found = view.max_tokens - decoding, []
+        room = view.max_tokens - decoding
+        found: list[WaitingView] = []
         for job in islice(view.waiting, free_slots(view)):
             room -= job.tokens
             if room < 0 and (found or decoding):

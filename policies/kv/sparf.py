@@ -64,9 +64,8 @@ class SparF:
 
     def select(self, scores: NDArray[np.float64], prompt: int) -> NDArray[np.bool_]:
         """The highest scores: what the approximate ones stand for."""
-        found: NDArray[np.bool_] = top(scores, int(self.footprint(prompt, len(scores)).attended))
-        mask = np.zeros(len(scores), dtype=bool)
-        mask[found] = True
+        mask = np.zeros(len(scores), dtype=np.bool_)
+        mask[top(scores, int(self.footprint(prompt, len(scores)).attended))] = True
         return mask
 
     def refit(self, model: Model) -> Model:

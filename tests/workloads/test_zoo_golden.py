@@ -62,7 +62,6 @@ PUBLISHED = {  # parameters, tied tensors once
     "mpt-7b": (6_649_286_656, "card of mosaicml/mpt-7b (6.7 B); arithmetic: 50432 x 4096 + 32 x (12 x 4096^2 + 2 x 4096) + 4096"),
     "olmoe-1b-7b": (6_919_161_856, "index of allenai/OLMoE-1B-7B-0924; recalled"),
     "open-llama-3b": (3_426_473_600, "index of openlm-research/open_llama_3b; recalled"),
-    "opt-13b": (12_853_473_280, "index of facebook/opt-13b; recalled"),
     "opt-30b": (29_974_540_288, "index of facebook/opt-30b; recalled"),
     "opt-125m": (125_239_296, "checkpoint facebook/opt-125m; recalled"),
     "opt-13b": (12_853_473_280, "checkpoint facebook/opt-13b; recalled"),
