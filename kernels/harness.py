@@ -8,7 +8,7 @@ for and given as reasons not to trust the figure, but their absence proves nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -16,19 +16,14 @@ from statistics import median
 import numpy as np
 
 from edgewright.kernels.arrays import aligned
+from edgewright.kernels.doubts import Watched, machine_doubts, width_doubts
 from edgewright.kernels.host import Host, ThisHost
 from edgewright.kernels.intervals import least_samples, median_interval
 from edgewright.kernels.runners import TEAM_SECONDS, Call, Runner, running
 from edgewright.kernels.spec import Kernel
 
-__all__ = ["CANARY_TOLERANCE", "SHARE_TOLERANCE", "STEAL_TOLERANCE", "TEAM_CALL_SECONDS", "Effort", "Sample", "measure"]
+__all__ = ["TEAM_CALL_SECONDS", "Effort", "Sample", "measure"]
 
-CANARY_TOLERANCE = 0.05
-"""A canary may take this much longer or shorter after the repeats than before them, relative, before a figure is in doubt."""
-SHARE_TOLERANCE = 0.02
-"""The part of the time in which the thread was not on a core, above which a figure is in doubt."""
-STEAL_TOLERANCE = 0.01
-"""The part of the time that a hypervisor gave to others, above which (and above one tick) a figure is in doubt."""
 TEAM_CALL_SECONDS = 1e-4
 """Calls of a team that are shorter wait for each other's turn in the interpreter, which calls them: their figure is in doubt."""
 
@@ -104,16 +99,6 @@ class Sample:
         return not self.reasons
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """What was seen of the cores while the repeats ran: seconds of wall clock, of threads working, of those on a core, and stolen."""
-
-    wall: float
-    worked: float
-    busy: float
-    stolen: float | None
-
-
 def measure(
     kernel: Kernel,
     shape: tuple[int, ...],
@@ -154,7 +139,9 @@ def measure(
     drift = {name: after[name] / before[name] - 1 for name in before}
     low, high = median_interval(times, effort.confidence)
     seconds = median(times)
-    reasons = [*_width_doubts(seconds, low, high, effort), *_machine_doubts(runner.cores, watched, drift, machine.tick())]
+    reasons = [*width_doubts((seconds, low, high), effort.relative, effort.budget), *machine_doubts(watched, drift, machine.tick())]
+    if None in runner.cores:
+        reasons.append("the thread could not be pinned to a core")
     if threads > 1 and seconds < TEAM_CALL_SECONDS:
         reasons.append(f"calls of {seconds * 1e6:.0f} us from {threads} threads wait for each other in the interpreter")
     return Sample(
@@ -178,7 +165,7 @@ def _calls(runner: Runner, seconds: float) -> int:
     return calls
 
 
-def _repeats(runner: Runner, calls: int, effort: Effort, host: Host) -> tuple[list[float], _Watched]:
+def _repeats(runner: Runner, calls: int, effort: Effort, host: Host) -> tuple[list[float], Watched]:
     """Seconds per call of each repeat, until the median is known well enough or the budget is spent."""
     stolen, worked, busy, start = _stolen(runner, host), runner.wall, runner.busy, host.now()
     times: list[float] = []
@@ -191,7 +178,7 @@ def _repeats(runner: Runner, calls: int, effort: Effort, host: Host) -> tuple[li
             look = ceil(1.1 * look)
     wall, taken = host.now() - start, _stolen(runner, host)
     lost = None if stolen is None or taken is None else taken - stolen
-    return times, _Watched(wall, runner.wall - worked, runner.busy - busy, lost)
+    return times, Watched(wall, runner.wall - worked, runner.busy - busy, lost, len(runner.cores))
 
 
 def _stolen(runner: Runner, host: Host) -> float | None:
@@ -203,24 +190,3 @@ def _stolen(runner: Runner, host: Host) -> float | None:
 def _narrow(times: list[float], effort: Effort) -> bool:
     low, high = median_interval(times, effort.confidence)
     return high - low <= 2 * effort.relative * median(times)
-
-
-def _width_doubts(seconds: float, low: float, high: float, effort: Effort) -> Iterator[str]:
-    if high - low > 2 * effort.relative * seconds:
-        wide = (high - low) / 2 / seconds
-        yield f"the median is known to {wide:.1%} only, not to {effort.relative:.1%}, when the budget of {effort.budget:g} s was spent"
-
-
-def _machine_doubts(cores: tuple[int | None, ...], watched: _Watched, drift: Mapping[str, float], tick: float) -> Iterator[str]:
-    if None in cores:
-        yield "the thread could not be pinned to a core"
-    if watched.stolen is None:
-        yield "steal time is unavailable"
-    elif watched.stolen > max(STEAL_TOLERANCE * watched.wall * len(cores), tick):
-        yield f"a hypervisor took {watched.stolen / watched.wall / len(cores):.1%} of the core's time"
-    away = 1 - watched.busy / watched.worked
-    if away > SHARE_TOLERANCE:
-        yield f"the thread was off the core {away:.1%} of the time"
-    for name, change in drift.items():
-        if abs(change) > CANARY_TOLERANCE:
-            yield f"the {name} canary changed by {change:+.1%} from before to after"

@@ -16,7 +16,8 @@ from math import ceil
 from statistics import median
 from typing import Protocol
 
-from edgewright.kernels.harness import STEAL_TOLERANCE, Effort
+from edgewright.kernels.doubts import STEAL_TOLERANCE
+from edgewright.kernels.harness import Effort
 from edgewright.kernels.host import Host, ThisHost
 from edgewright.kernels.intervals import median_interval
 
