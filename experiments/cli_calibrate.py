@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgewright.experiments.cli_output import print_json, print_table
+from edgewright.experiments.cli_profile import print_profile, write_profile
 
 if TYPE_CHECKING:
     from edgewright.hwmodels.calibration import Point, TimingFile
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 _QUICK, _FULL = 0.05, 0.15
+_LIKE = "epyc_7763"
 _IDLE_SECONDS = 2.0
 
 
@@ -29,7 +31,9 @@ _IDLE_SECONDS = 2.0
 )
 @click.option("--resume", is_flag=True, help="Go on with the timings beside --out, instead of starting anew.")
 @click.option("--name", help="Name of the device; absent: after the processor.")
-@click.option("--like", default="epyc_7763", show_default=True, help="Device of the catalogue whose power it is taken to draw.")
+@click.option("--like", help=f"Device of the catalogue whose power it is taken to draw; absent: {_LIKE} (a GPU must be named).")
+@click.option("--torch", "through_torch", is_flag=True, help="Time PyTorch's kernels instead of ours.")
+@click.option("--device", default="cpu", show_default=True, help="With --torch: PyTorch's name of the device, e.g. cuda:0.")
 @click.option(
     "--from-log", "log", type=click.Path(path_type=Path), metavar="FILE.jsonl", help="Fit an engine to a log of requests instead."
 )
@@ -43,7 +47,9 @@ def calibrate(
     out: Path | None,
     resume: bool,
     name: str | None,
-    like: str,
+    like: str | None,
+    through_torch: bool,
+    device: str,
     log: Path | None,
     preset: str,
     machine: bool,
@@ -53,12 +59,19 @@ def calibrate(
     With --from-log, nothing is timed: step times, the limit of the batch and the KV capacity are fitted to the log of a running server, one
     JSON table per line with arrival, first_token, end (seconds), prompt_tokens and output_tokens, and written as an engine that a scenario
     names: `engine: {file: engine.yaml}`.
+    With --torch, the same classes of kernels are timed as PyTorch has them, on the CPU or on a GPU.
     Timings are stored beside the profile as they come (`--resume`). Compiling the kernels for the first time comes on top.
     """
     if log is not None:
         _from_log(log, preset, out or Path("engine.yaml"), machine)
         return
     out = out or Path("profile.yaml")
+    if through_torch:
+        from edgewright.experiments.cli_calibrate_torch import calibrate_torch
+
+        calibrate_torch(device, quick, only, out, resume, name, like, machine)
+        return
+    like = like or _LIKE
     from edgewright.hwmodels import catalog
     from edgewright.hwmodels.calibration import TimingFile
     from edgewright.hwmodels.calibration.timing import machine_facts
@@ -79,11 +92,11 @@ def calibrate(
         raise ScenarioError(str(beside), "", str(error), "timings of this machine, or a run without --resume") from None
     _time(file, quick, only)
     found = _fitted(file, name, like)
-    _write(out, found)
+    write_profile(out, found)
     if machine:
         print_json(found["calibration"])
     else:
-        _print(found, out)
+        print_profile(found, out)
 
 
 def _time(file: TimingFile, quick: bool, only: Sequence[str]) -> None:
@@ -121,37 +134,6 @@ def _fitted(file: TimingFile, name: str | None, like: str) -> dict[str, Any]:
     return document(calibration, facts, chosen, like, date.today(), used(reader(), partial(sleep, _IDLE_SECONDS)))
 
 
-def _write(path: Path, found: Mapping[str, Any]) -> None:
-    import os
-
-    import yaml
-
-    fresh = path.with_name(path.name + ".part")
-    fresh.write_text(yaml.safe_dump(dict(found), sort_keys=False, width=140), encoding="utf-8")
-    os.replace(fresh, path)
-
-
-def _print(found: Mapping[str, Any], out: Path) -> None:
-    report, (name, entry) = found["calibration"], next(iter(found["devices"].items()))
-    core = report["one_core"]
-    rates = {f"peak {dtype}": f"{rate / 1e9:.0f} Gop/s" for dtype, rate in core["peaks"].items()}
-    rates |= {f"bandwidth {level}": f"{rate / 1e9:.1f} GB/s" for level, rate in core["bandwidth"].items()}
-    print_table(("one core", name), [[key, value] for key, value in rates.items()])
-    click.echo()
-    rows = [[key, str(each["timings"]), each["implementation"], *map(_shown, _errors(each))] for key, each in report["errors"].items()]
-    print_table(("kernel class", "timings", "form", "error", "held out", "as priced"), rows)
-    click.echo(f"{report['trusted']:.0%} of {report['timings']} timings are trusted by the harness; {entry['notes']}", err=True)
-    click.echo(f"written to {out}: name it under device_files, and the device {name}", err=True)
-
-
-def _errors(each: Mapping[str, Any]) -> list[Mapping[str, float] | None]:
-    return [each["fitted"], each["held_out"], each["as_priced"]]
-
-
-def _shown(error: Mapping[str, float] | None) -> str:
-    return "unavailable" if error is None else f"{error['median']:.1%} (p90 {error['p90']:.1%})"
-
-
 def _from_log(path: Path, preset: str, out: Path, machine: bool) -> None:
     """Fit an engine to a log, write it, and print it."""
     from datetime import date
@@ -167,7 +149,7 @@ def _from_log(path: Path, preset: str, out: Path, machine: bool) -> None:
     except ValueError as error:
         raise ScenarioError(str(path), "", str(error), "the log of a server's requests") from None
     found = fit.document(preset, path.name, date.today())
-    _write(out, found)
+    write_profile(out, found)
     if machine:
         print_json(found)
         return

@@ -102,10 +102,11 @@ def works_known() -> tuple[str, ...]:
     return tuple(_WORKS)
 
 
-def _matrix(kernel: str, rows: int, inputs: int, outputs: int, dtype: str) -> Work:
+def _matrix(kernel: str, rows: int, inputs: int, outputs: int, dtype: str, activation_bits: float | None = None) -> Work:
     form = FORMATS[dtype]
     weights = outputs * (inputs * form.weight_bits + form.row_bits) / 8
-    return Work((product(kernel, form.arithmetic, rows, inputs, outputs, weights=weights, activation_bytes=form.activation_bits / 8),))
+    moved = (form.activation_bits if activation_bits is None else activation_bits) / 8
+    return Work((product(kernel, form.arithmetic, rows, inputs, outputs, weights=weights, activation_bytes=moved),))
 
 
 def _gemv(shape: tuple[int, ...], dtype: str) -> Work:
@@ -121,6 +122,16 @@ def _lut_gemv(shape: tuple[int, ...], dtype: str) -> Work:
 def _gemm(shape: tuple[int, ...], dtype: str) -> Work:
     m, n, k = shape
     return _matrix("gemm", m, k, n, dtype)
+
+
+def _torch_gemv(shape: tuple[int, ...], dtype: str) -> Work:
+    m, n = shape
+    return _matrix("gemv", 1, n, m, dtype, FORMATS[dtype].weight_bits)
+
+
+def _torch_gemm(shape: tuple[int, ...], dtype: str) -> Work:
+    m, n, k = shape
+    return _matrix("gemm", m, k, n, dtype, FORMATS[dtype].weight_bits)
 
 
 def _peak(shape: tuple[int, ...], dtype: str) -> Work:
@@ -152,6 +163,8 @@ _WORKS: Mapping[str, Callable[[tuple[int, ...], str], Work]] = MappingProxyType(
         **{f"gemm_{format}": _gemm for format in ("fp16", "bf16", "int8", "q4_0", "q2_0")},
         "gemm_packed": _gemm,
         "lut_gemv": _lut_gemv,
+        "torch_gemv": _torch_gemv,
+        "torch_gemm": _torch_gemm,
         **OPERATOR_WORKS,
     }
 )

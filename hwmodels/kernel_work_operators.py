@@ -29,6 +29,22 @@ def _attention_decode(shape: tuple[int, ...], dtype: str) -> Work:
     return Work((attention("attention_decode", "fp32", numbers=numbers, pairs=pairs, rows=batch, activation_bytes=4.0, cached=read),))
 
 
+def _torch_attention(shape: tuple[int, ...], dtype: str) -> Work:
+    batch, tokens, kv_heads, group, width = shape
+    size = _CACHE_BYTES[dtype]
+    numbers, read = 2.0 * kv_heads * group * width, 2.0 * batch * tokens * kv_heads * width * size
+    pairs = batch * causal_pairs(0, tokens, tokens)
+    return Work((attention("attention", dtype, numbers=numbers, pairs=pairs, rows=batch * tokens, activation_bytes=size, cached=read),))
+
+
+def _torch_attention_decode(shape: tuple[int, ...], dtype: str) -> Work:
+    batch, context, kv_heads, group, width = shape
+    size = _CACHE_BYTES[dtype]
+    numbers, read = 2.0 * kv_heads * group * width, 2.0 * batch * context * kv_heads * width * size
+    pairs = batch * context
+    return Work((attention("attention_decode", dtype, numbers=numbers, pairs=pairs, rows=batch, activation_bytes=size, cached=read),))
+
+
 def _conv(shape: tuple[int, ...], dtype: str) -> Work:
     height, width, groups, inputs, outputs, taps, stride = shape
     return _convolved(height, width, groups, inputs, outputs, taps, stride, dtype, False)
@@ -132,6 +148,8 @@ OPERATOR_WORKS: Mapping[str, Callable[[tuple[int, ...], str], Work]] = MappingPr
         "attention": _attention,
         "attention_window": _attention,
         "attention_decode": _attention_decode,
+        "torch_attention": _torch_attention,
+        "torch_attention_decode": _torch_attention_decode,
         "conv": _conv,
         "conv_depthwise": _conv_depthwise,
         "gemm_experts": _gemm_experts,

@@ -3,7 +3,8 @@
 A library that runs a call on a pool of its threads, or on a GPU, cannot be pinned from outside, and what its threads were kept from is
 seen only in part. The rest is `harness.measure`: warm, until the interval of the median is narrow, with canaries before and after.
 
-How wrong: on several threads the time off the cores is not looked for (threads that wait for each other sleep, and that is no noise).
+How wrong: on several threads the time off the cores is not looked for (threads that wait for each other sleep, and that is no noise); that
+other processes worked meanwhile is, on all cores, whether they were in the way or not.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from dataclasses import dataclass
 from math import ceil
 from statistics import median
 
-from edgewright.kernels.doubts import Watched, machine_doubts, width_doubts
+from edgewright.kernels.doubts import SHARE_TOLERANCE, Watched, machine_doubts, width_doubts
 from edgewright.kernels.harness import Effort
 from edgewright.kernels.host import Host, ThisHost
 from edgewright.kernels.intervals import median_interval
 
 __all__ = ["CallTime", "time_calls"]
+
+_EFFORT = Effort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class CallTime:
 def time_calls(
     call: Callable[[], object],
     *,
-    effort: Effort = Effort(),
+    effort: Effort = _EFFORT,
     threads: int = 1,
     finish: Callable[[], object] = lambda: None,
     host: Host | None = None,
@@ -66,21 +69,36 @@ def time_calls(
         return (machine.now() - start) / calls
 
     repeat(1)
-    before, stolen, busy, start = machine.canaries(), machine.stolen(None), machine.busy(), machine.now()
+    before, stolen, others = machine.canaries(), machine.stolen(None), machine.others()
+    busy, start = machine.busy(), machine.now()
+    calls, times = _repeats(repeat, effort, lambda: machine.now() - start)
+    wall, worked = machine.now() - start, machine.busy() - busy
+    lost, crowd = _passed(stolen, machine.stolen(None)), _passed(others, machine.others())
+    after = machine.canaries()
+    watched = Watched(wall, wall, worked if threads == 1 else wall, lost, threads)
+    found = (median(times), *median_interval(times, effort.confidence))
+    drift = {name: after[name] / before[name] - 1 for name in before}
+    reasons = [*width_doubts(found, effort.relative, effort.budget), *machine_doubts(watched, drift, machine.tick())]
+    if crowd is not None and crowd > max(SHARE_TOLERANCE * wall, 2 * machine.tick()):
+        reasons.append(f"other processes worked {crowd / wall:.1%} of the time")
+    return CallTime(*found, len(times), calls, tuple(reasons))
+
+
+def _repeats(repeat: Callable[[int], float], effort: Effort, spent: Callable[[], float]) -> tuple[int, list[float]]:
+    """The calls of a repeat, and seconds per call of each, until the median is known well enough or the budget is spent."""
     calls = 1
     while (once := repeat(calls)) * calls < effort.repeat_seconds:
         calls = max(calls + 1, min(2 * calls, ceil(effort.repeat_seconds / once)))
     times, look = [once], effort.least
-    while len(times) < effort.least or machine.now() - start < effort.budget:
+    while len(times) < effort.least or spent() < effort.budget:
         times.append(repeat(calls))
         if len(times) >= look:
             low, high = median_interval(times, effort.confidence)
             if high - low <= 2 * effort.relative * median(times):
                 break
             look = ceil(1.1 * look)
-    wall, worked, after, taken = machine.now() - start, machine.busy() - busy, machine.canaries(), machine.stolen(None)
-    watched = Watched(wall, wall, worked if threads == 1 else wall, None if stolen is None or taken is None else taken - stolen, threads)
-    found = (median(times), *median_interval(times, effort.confidence))
-    drift = {name: after[name] / before[name] - 1 for name in before}
-    reasons = (*width_doubts(found, effort.relative, effort.budget), *machine_doubts(watched, drift, machine.tick()))
-    return CallTime(*found, len(times), calls, reasons)
+    return calls, times
+
+
+def _passed(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before

@@ -24,8 +24,11 @@ class Host(Protocol):
     def stolen(self, core: int | None) -> float | None:
         """Seconds that a hypervisor gave of that core (of all, if `None`) to others since the start; `None` if that is not known."""
 
+    def others(self) -> float | None:
+        """Seconds that all cores have worked for anything but this process since some moment; `None` if that is not known."""
+
     def tick(self) -> float:
-        """Seconds that `stolen` is counted in."""
+        """Seconds that `stolen` and `others` are counted in."""
 
     def pinned(self, core: int | None) -> AbstractContextManager[int | None]:
         """Keep the calling thread on that core (`None`: one of the host's choice) while the context lasts.
@@ -50,13 +53,13 @@ class ThisHost:
         return time.thread_time()
 
     def stolen(self, core: int | None) -> float | None:
-        try:
-            lines = Path("/proc/stat").read_text().splitlines()
-        except OSError:
-            return None
-        name = "cpu" if core is None else f"cpu{core}"
-        fields = next((line.split() for line in lines if line.split()[:1] == [name]), [])
-        return int(fields[8]) * self.tick() if len(fields) > 8 else None
+        fields = _statistics("cpu" if core is None else f"cpu{core}")
+        return fields[7] * self.tick() if len(fields) > 7 else None
+
+    def others(self) -> float | None:
+        fields = _statistics("cpu")
+        worked = sum(fields[place] for place in (0, 1, 2, 5, 6)) if len(fields) > 6 else None
+        return None if worked is None else worked * self.tick() - time.process_time()
 
     def tick(self) -> float:
         return 1 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
@@ -88,3 +91,12 @@ class ThisHost:
         from edgewright.kernels.canary import canaries
 
         return canaries(self.now)
+
+
+def _statistics(name: str) -> list[int]:
+    """What Linux has counted of a core (`cpu0`) or of all (`cpu`), in ticks: user, nice, system, idle, iowait, irq, softirq, steal."""
+    try:
+        lines = Path("/proc/stat").read_text().splitlines()
+    except OSError:
+        return []
+    return next(([int(each) for each in line.split()[1:]] for line in lines if line.split()[:1] == [name]), [])

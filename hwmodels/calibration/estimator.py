@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from edgewright.hwmodels.calibration.curve import Asked, Curve
-from edgewright.hwmodels.calibration.timing import Timing
+from edgewright.hwmodels.calibration.timing import Timing, axes_of, timed_class
 from edgewright.hwmodels.kernel_work import FORMATS
 from edgewright.hwmodels.work import KERNELS, Term, Work
-from edgewright.kernels import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +87,7 @@ class Calibration:
                 self.curves_[key] = self._curve(key).fit(*_columns(rows))
                 seconds, _ = self.curves_[key].predict(_asked(rows))
                 self.residuals_[key] = np.log(seconds / [row.seconds for row in rows])
-        solo = [row.seconds for row in self.timings if kernel(row.kernel).kernel_class and row.threads == 1]
+        solo = [row.seconds for row in self.timings if timed_class(row.kernel) and row.threads == 1]
         self.overhead_ = min(solo, default=0.0)
         return self
 
@@ -150,7 +149,7 @@ class Calibration:
         """Timings of one thread by class; of kernels that do the same, those of the one with most timings."""
         found: dict[tuple[ClassKey, str], list[Timing]] = {}
         for row in self.timings:
-            if row.threads == 1 and kernel(row.kernel).kernel_class in KERNELS:
+            if row.threads == 1 and timed_class(row.kernel) in KERNELS:
                 found.setdefault((class_of(row), row.kernel), []).append(row)
         return {key: rows for (key, _), rows in sorted(found.items(), key=lambda each: len(each[1]))}
 
@@ -176,7 +175,7 @@ class Calibration:
     def _peaks(self, threads: int) -> dict[str, float]:
         found = self._probed(threads)
         for row in self.timings:
-            if row.threads == threads and kernel(row.kernel).kernel_class in KERNELS:
+            if row.threads == threads and timed_class(row.kernel) in KERNELS:
                 dtype, rate = row.work.terms[0].dtype, float(row.work.terms[0].flops) / row.seconds
                 if dtype in found:
                     found[dtype] = max(found[dtype], rate)
@@ -238,7 +237,7 @@ def _asked(rows: Sequence[Timing]) -> Asked:
 
 def _aspect(row: Timing) -> float:
     """Octaves by which outputs outnumber inputs."""
-    extents = dict(zip(kernel(row.kernel).axes, row.shape, strict=True))
+    extents = dict(zip(axes_of(row.kernel), row.shape, strict=True))
     outputs, inputs = (extents.get("n"), extents.get("k")) if "k" in extents else (extents.get("m"), extents.get("n"))
     return log2(outputs / inputs) if outputs and inputs else 0.0
 

@@ -14,7 +14,7 @@ How wrong: prices of `hwmodels.roofline` have no smooth rest and one cache level
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -25,11 +25,11 @@ from edgewright.hwmodels.calibration.curve import TERMS
 from edgewright.hwmodels.calibration.estimator import Calibration, ClassKey, class_of
 from edgewright.hwmodels.calibration.readers import Reading
 from edgewright.hwmodels.calibration.suite import COLD
+from edgewright.hwmodels.calibration.timing import timed_class
 from edgewright.hwmodels.roofline import price
 from edgewright.hwmodels.specs import Device
-from edgewright.kernels import kernel
 
-__all__ = ["document", "entry_of", "priced"]
+__all__ = ["CORES", "Unit", "document", "entry_of", "priced"]
 
 _SOURCE = "edgewright calibrate"
 _FORMAT_OF_BITS = {4.5: "int4", 4.125: "int4"}
@@ -37,7 +37,35 @@ _ENOUGH = 10
 _SKIPPED_BITS = {2.5, 1.125, 2.125, 3.125}
 
 
-def document(calibration: Calibration, facts: Mapping[str, Any], name: str, like: str, today: date, idle: Reading) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The engine that was timed.
+
+    Attributes:
+        kind: `cpu` or `gpu`, which is its name in the device as well.
+        pool: the memory that it works on.
+        launch_overhead: seconds between two launches that the host gives it, which every timing contains; 0: a part of each class's ramp.
+        source: what measured it.
+    """
+
+    kind: str = "cpu"
+    pool: str = "ram"
+    launch_overhead: float = 0.0
+    source: str = _SOURCE
+
+    @property
+    def bus(self) -> str:
+        """The bus of its memory, as the catalogue names it."""
+        return "dram" if self.pool == "ram" else self.pool
+
+
+CORES = Unit()
+"""The cores of a processor."""
+
+
+def document(
+    calibration: Calibration, facts: Mapping[str, Any], name: str, like: str, today: date, idle: Reading, unit: Unit = CORES
+) -> dict[str, Any]:
     """A whole profile: the device under `name`, and under `calibration` where it comes from and how far it is off.
 
     Args:
@@ -47,11 +75,12 @@ def document(calibration: Calibration, facts: Mapping[str, Any], name: str, like
         like: the device of the catalogue whose power it is taken to draw.
         today: the date to write.
         idle: what the machine used while it did nothing.
+        unit: what was timed.
     """
-    entry = entry_of(calibration, facts, like, today, idle)
+    entry = entry_of(calibration, facts, like, today, idle, unit)
     device = catalog.build_device(name, entry)
     inside, outside, whole = calibration.residuals_, calibration.held_out(), priced(calibration, device)
-    entry["uncertainty"] |= {f"cpu.efficiency.{key}": spread for key, spread in _misfits(inside | outside, whole).items()}
+    entry["uncertainty"] |= {f"{unit.kind}.efficiency.{key}": spread for key, spread in _misfits(inside | outside, whole).items()}
     errors = {
         _text(key): {
             "timings": calibration.curves_[key].count_,
@@ -75,36 +104,42 @@ def document(calibration: Calibration, facts: Mapping[str, Any], name: str, like
     return {"calibration": {**head, "one_core": one_core, "energy": energy, "errors": errors}, "devices": {name: entry}}
 
 
-def entry_of(calibration: Calibration, facts: Mapping[str, Any], like: str, today: date, idle: Reading) -> dict[str, Any]:
+def entry_of(
+    calibration: Calibration, facts: Mapping[str, Any], like: str, today: date, idle: Reading, unit: Unit = CORES
+) -> dict[str, Any]:
     """The device as the catalogue writes one."""
     model, cores = catalog.device(like), calibration.cores
     compute = min(calibration.scaling_["compute"], float(cores))
     peaks = {dtype: peak * compute for dtype, peak in calibration.peaks_.items()}
     if "int8" in peaks:
         peaks["int4"] = peaks["int8"]  # codes of four bits are widened: the arithmetic is that of bytes
-    figures, errors, correlations = _efficiencies(calibration)
-    engine: dict[str, Any] = {"kind": "cpu", "peaks": _rounded(peaks), "launch_overhead": 0.0, "efficiency": figures}
-    if "L3" in calibration.bandwidth_:
+    figures, errors, correlations = _efficiencies(calibration, unit)
+    engine: dict[str, Any] = {"kind": unit.kind, "peaks": _rounded(peaks), "launch_overhead": unit.launch_overhead, "efficiency": figures}
+    last = max((level for level in calibration.bandwidth_ if level != "dram"), default="")
+    if last not in ("", "L1"):
         engine |= {
-            "cache_bytes": float(calibration.caches["L3"]),
-            "cache_bandwidth": float(f"{calibration.bandwidth_['L3'] * compute:.4g}"),
+            "cache_bytes": float(calibration.caches[last]),
+            "cache_bandwidth": float(f"{calibration.bandwidth_[last] * compute:.4g}"),
         }
-    measured = f"{_SOURCE}, {today.isoformat()}"
-    figures_measured = ("ram.capacity", "dram.bandwidth", "cpu.peaks", "cpu.efficiency", "cpu.cache_bandwidth", "cpu.cache_bytes")
-    known = idle.joules is not None and idle.seconds > 0
-    assumed = ["tdp_W"] + ([] if known else ["idle_W"]) + ([] if facts["memory"] else ["ram.capacity"])
-    errors |= {"dram.bandwidth": round(calibration.errors_["bandwidth"], 3), "cpu.peaks": round(calibration.errors_["compute"], 3)}
+    measured, known = f"{unit.source}, {today.isoformat()}", idle.joules is not None and idle.seconds > 0
+    mine = ("peaks", "efficiency", *(["cache_bandwidth", "cache_bytes"] if "cache_bytes" in engine else ()))
+    figures_measured = (f"{unit.pool}.capacity", f"{unit.bus}.bandwidth", *(f"{unit.kind}.{each}" for each in mine))
+    assumed = ["tdp_W"] + ([] if known else ["idle_W"]) + ([] if facts["memory"] else [f"{unit.pool}.capacity"])
+    errors |= {
+        f"{unit.bus}.bandwidth": round(calibration.errors_["bandwidth"], 3),
+        f"{unit.kind}.peaks": round(calibration.errors_["compute"], 3),
+    }
     return {
-        "title": f"{facts['cpu']}, {cores} cores, as calibrated",
+        "title": f"{facts['cpu']}, {cores} cores, as calibrated" if unit.kind == "cpu" else f"{facts['cpu']}, as calibrated",
         "kind": model.kind,
         "memory": {
-            "pool": "ram",
+            "pool": unit.pool,
             "capacity": float(facts["memory"] or model.main_pool.capacity),
             "bandwidth": float(f"{calibration.bandwidth_['dram'] * calibration.scaling_['bandwidth']:.4g}"),
         },
         "idle_W": round(idle.joules / idle.seconds, 2) if idle.joules is not None and known else model.idle_W,
         "tdp_W": model.tdp_W,
-        "engines": {"cpu": engine},
+        "engines": {unit.kind: engine},
         "measured": dict.fromkeys(figures_measured, measured) | ({"idle_W": f"{measured}, {idle.source}"} if known else {}),
         "assumed": assumed,
         "notes": f"power is that of {like} in the catalogue" + (", but for idle_W" if known else f": {idle.source}"),
@@ -115,14 +150,14 @@ def entry_of(calibration: Calibration, facts: Mapping[str, Any], like: str, toda
 
 def priced(calibration: Calibration, device: Device) -> dict[ClassKey, Any]:
     """log(price / measured) of the cold timings, by class: how far the device's roofline is off for one core's share of it."""
-    unit = device.engines["cpu"]
+    unit = device.main_engine
     shares = min(calibration.scaling_["compute"], float(calibration.cores)), calibration.scaling_["bandwidth"]
     solo = replace(unit, peaks={dtype: peak / shares[0] for dtype, peak in unit.peaks.items()}, cache_bandwidth=None, cache_bytes=0.0)
     bus = device.buses[unit.bus]
-    core = replace(device, engines={"cpu": solo}, buses={unit.bus: replace(bus, bandwidth=bus.bandwidth / shares[1])})
+    core = replace(device, engines={unit.name: solo}, buses={unit.bus: replace(bus, bandwidth=bus.bandwidth / shares[1])})
     found: dict[ClassKey, list[float]] = {}
     for row in calibration.timings:
-        if row.reach < COLD or row.threads > 1 or not kernel(row.kernel).kernel_class:
+        if row.reach < COLD or row.threads > 1 or not timed_class(row.kernel):
             continue
         for key in (each for each in calibration.curves_ if each == class_of(row)):
             term = row.work.terms[0]
@@ -151,7 +186,7 @@ def _class_name(key: ClassKey) -> str:
 _Errors = dict[str, "list[float] | float"]
 
 
-def _efficiencies(calibration: Calibration) -> tuple[dict[str, dict[str, float]], _Errors, dict[str, list[float]]]:
+def _efficiencies(calibration: Calibration, unit: Unit) -> tuple[dict[str, dict[str, float]], _Errors, dict[str, list[float]]]:
     """Shares of peak and bandwidth by kernel class and arithmetic, the quantiles of log(true / found) of each, and their correlations."""
     figures: dict[str, dict[str, float]] = {}
     errors: _Errors = {}
@@ -165,20 +200,20 @@ def _efficiencies(calibration: Calibration) -> tuple[dict[str, dict[str, float]]
         terms = {
             "compute": min(1.0, curve.terms_["compute"]),
             "memory": min(1.0, curve.terms_["far"] * far),
-            "ramp": curve.terms_["ramp"],
+            "ramp": max(0.0, curve.terms_["ramp"] - unit.launch_overhead),
             "serial": curve.serial_,
         }
         figures[name] = {term: float(f"{value:.4g}") for term, value in terms.items()}
         for term, own in (("compute", "compute"), ("memory", "far"), ("ramp", "ramp")):
-            errors[f"cpu.efficiency.{name}.{term}"] = [round(each, 3) for each in curve.quantiles_[own]]
+            errors[f"{unit.kind}.efficiency.{name}.{term}"] = [round(each, 3) for each in curve.quantiles_[own]]
         places = [TERMS.index(each) for each in ("compute", "far", "ramp")]
         pairs = ((places[0], places[1]), (places[0], places[2]), (places[1], places[2]))
-        correlations[f"cpu.efficiency.{name}"] = [round(float(curve.correlations_[pair]), 3) for pair in pairs]
+        correlations[f"{unit.kind}.efficiency.{name}"] = [round(float(curve.correlations_[pair]), 3) for pair in pairs]
     return figures, errors, correlations
 
 
 def _implementation(calibration: Calibration, key: ClassKey) -> str:
-    return next(row.implementation for row in calibration.timings if kernel(row.kernel).kernel_class == key[0] and class_of(row) == key)
+    return next(row.implementation for row in calibration.timings if timed_class(row.kernel) == key[0] and class_of(row) == key)
 
 
 def _error(misses: Any) -> dict[str, float]:

@@ -9,13 +9,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import log
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from edgewright.hwmodels.kernel_work import kernel_work
 from edgewright.hwmodels.work import Work
 from edgewright.kernels import Sample, kernel
 
-__all__ = ["Timing", "TimingFile", "machine_facts", "reach_of", "read_timings", "write_timings"]
+__all__ = ["TORCH_AXES", "Timing", "TimingFile", "axes_of", "machine_facts", "reach_of", "read_timings", "timed_class", "write_timings"]
+
+TORCH_AXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "torch_gemv": ("m", "n"),
+        "torch_gemm": ("m", "n", "k"),
+        "torch_attention": ("batch", "tokens", "kv_heads", "group", "width"),
+        "torch_attention_decode": ("batch", "context", "kv_heads", "group", "width"),
+    }
+)
+"""Operators of PyTorch that timings may be of, beside our own kernels, with the axes of their shapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,18 @@ def reach_of(name: str, shape: tuple[int, ...], dtype: str) -> float:
     if name in ("read", "triad", "triad_past"):
         shape = (shape[0], 1)
     return float(sum(kernel_work(name, shape, dtype).bytes.values()))
+
+
+def timed_class(name: str) -> str:
+    """The kernel class that timings of `name` tell about; empty for a probe of the machine."""
+    if name.startswith("peak_"):
+        return ""  # the probe may be one of PyTorch's, in a format that no kernel here has
+    return name.removeprefix("torch_") if name in TORCH_AXES else kernel(name).kernel_class
+
+
+def axes_of(name: str) -> tuple[str, ...]:
+    """The names of the entries of its shape."""
+    return TORCH_AXES[name] if name in TORCH_AXES else kernel(name).axes
 
 
 class TimingFile:
