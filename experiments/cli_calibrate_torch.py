@@ -140,6 +140,5 @@ def _print_beside(found: dict[str, Any], like: str) -> None:
     if "unavailable" in summed:
         click.echo(f"all-reduce: unavailable: {summed['unavailable']}")
     else:
-        click.echo(
-            f"all-reduce over {summed['ranks']} ({summed['backend']}): {summed['latency'] * 1e6:.0f} us + bytes / {summed['rate'] / 1e9:.2f} GB/s"
-        )
+        form = f"{summed['latency'] * 1e6:.0f} us + bytes / {summed['rate'] / 1e9:.2f} GB/s"
+        click.echo(f"all-reduce over {summed['ranks']} ({summed['backend']}): {form}")

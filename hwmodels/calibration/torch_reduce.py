@@ -1,7 +1,7 @@
 """All-reduce through PyTorch's collectives: processes on this machine that sum tensors of growing sizes, and what that takes.
 
-`gloo` on the CPU (over loopback), `nccl` with one process for each GPU. What is fitted is Hockney's form (Parallel Computing 20, 1994) for the
-whole collective: seconds = latency + bytes / rate.
+`gloo` on the CPU (over loopback), `nccl` with one process for each GPU. What is fitted is Hockney's form (Parallel Computing 20, 1994) for
+the whole collective: seconds = latency + bytes / rate.
 
 How wrong: a library changes its algorithm with the size, which two constants do not follow; the largest miss is given. Gloo between
 processes of one machine says nothing about a network between machines.

@@ -1,6 +1,10 @@
 """Operators of llama.cpp timed alone: a graph of equal nodes, whose weights (or caches) are used in turn and so are met cold.
 
-The time of one is the graph's over the number of nodes: what starting a graph costs is spread over them, and `launch` times it alone. Results that nobody reads share memory, as a graph's allocator would have it.
+The time of one is the graph's over the number of nodes: what starting a graph costs is spread over them, and `launch` times it alone.
+Results that nobody reads share memory, as a graph's allocator would have it.
+
+How wrong: the rows that enter a product are the same for all nodes and stay in the nearest cache, where a model's were just written by
+another core, or pushed out by what came between.
 """
 
 from __future__ import annotations

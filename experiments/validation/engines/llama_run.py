@@ -1,8 +1,8 @@
 """Steps of llama.cpp, through the plain C interface of `llama-cpp-python`.
 
 The engine's defaults: flash attention where it has it, an F16 cache, sequences in streams of their own, micro-batches of 512 tokens,
-weights repacked at load. A prefill is one call from an empty cache with the logits of its last token, a decode step one call with a token of
-each sequence, after which the cache is put back as it was.
+weights repacked at load. A prefill is one call from an empty cache with the logits of its last token, a decode step one call with a
+token of each sequence, after which the cache is put back as it was.
 """
 
 from __future__ import annotations

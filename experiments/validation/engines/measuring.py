@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgewright.experiments.validation.engines.cases import FORMATS, LLMS, Llm, LlmCase, llm_cases
+from edgewright.experiments.validation.engines.cases import FORMATS, LLMS, VISION, Llm, LlmCase, VisionCase, llm_cases, vision_cases
 from edgewright.experiments.validation.engines.records import TRIES, RowFile
 from edgewright.hwmodels.calibration.timing import machine_facts
 from edgewright.kernels import Effort
 from edgewright.kernels.foreign import CallTime, time_calls
 
-__all__ = ["facts_of", "measure_llms", "measure_operators", "timed"]
+__all__ = ["facts_of", "measure_llms", "measure_operators", "measure_vision", "measure_vision_operators", "timed"]
 
 _LONG = 0.25
 _SHORT_EFFORT = Effort(budget=0.8)
 _LONG_EFFORT = Effort(confidence=0.75, repeats=3, budget=0.0)
+_NODE_EFFORT = Effort(relative=0.03, budget=0.05)
 _ROOM = 32
+_COPIES = 4
 
 
 def facts_of(*versions: str) -> dict[str, Any]:
@@ -100,3 +104,50 @@ def measure_operators(path: Path, minutes: float, tell: Callable[[str], None]) -
                 return False
             rows.keep(missing[int(place)], time_operator(missing[int(place)]))
     return True
+
+
+def measure_vision(path: Path, minutes: float, tell: Callable[[str], None]) -> bool:
+    """Time whole vision models in ONNX Runtime and PyTorch. Whether nothing is missing."""
+    from edgewright.experiments.validation.engines.vision_nets import program_of
+    from edgewright.experiments.validation.engines.vision_onnx import onnx_call
+    from edgewright.experiments.validation.engines.vision_torch import torch_call
+
+    rows, end = RowFile(path, VisionCase, facts_of(*_versions())), time.monotonic() + 60 * minutes
+    for tries in range(1, TRIES + 1):
+        missing = rows.missing(vision_cases(), tries)
+        tell(f"{len(missing)} inferences")
+        for case in missing:
+            if time.monotonic() > end:
+                return False
+            build = onnx_call if case.engine == "onnxruntime" else torch_call
+            rows.keep(case, timed(build(program_of(case.model), case.batch, case.threads), case.threads))
+    return True
+
+
+def measure_vision_operators(path: Path, minutes: float, tell: Callable[[str], None]) -> bool:
+    """Time the nodes of vision models alone in both engines. Whether nothing is missing."""
+    from edgewright.experiments.validation.engines.vision_nets import Node, VisionOp, vision_operators
+    from edgewright.experiments.validation.engines.vision_onnx import onnx_operator
+    from edgewright.experiments.validation.engines.vision_torch import torch_operator
+
+    rows, end = RowFile(path, VisionOp, facts_of(*_versions())), time.monotonic() + 60 * minutes
+    engines, nodes = ("onnxruntime", "torch"), vision_operators(VISION)
+    wanted = [
+        VisionOp(engine, node.kind, node.shape, node.act, threads, batch)
+        for batch, threads, engine, node in product((1, 4), (1, 2), engines, nodes)
+    ]
+    for tries in range(1, TRIES + 1):
+        missing = rows.missing(wanted, tries)
+        tell(f"{len(missing)} operators")
+        for op in missing:
+            if time.monotonic() > end:
+                return False
+            build = onnx_operator if op.engine == "onnxruntime" else torch_operator
+            call = build(Node(op.kind, op.shape, op.act), op.batch, op.threads, _COPIES)
+            found = timed(call, op.threads, _NODE_EFFORT)
+            rows.keep(op, replace(found, seconds=found.seconds / _COPIES, low=found.low / _COPIES, high=found.high / _COPIES))
+    return True
+
+
+def _versions() -> tuple[str, ...]:
+    return tuple(f"{name} {version(name)}" for name in ("onnxruntime", "torch"))

@@ -51,8 +51,8 @@ class Measured(Generic[Case]):
 
     @property
     def disturbed(self) -> bool:
-        """Whether it is worth timing again: the median is not known to `WIDE`. Other reasons for doubt (a canary that changed its speed) are
-        kept with the row, but on a virtual machine with neighbours they are the rule."""
+        """Whether it is worth timing again: the median is not known to `WIDE`. Other reasons for doubt (a canary that changed its speed)
+        are kept with the row, but on a virtual machine with neighbours they are the rule."""
         return self.log_error > WIDE
 
 
@@ -66,10 +66,8 @@ class RowFile(Generic[Case]):
             found, self.rows = read_rows(path, kind)
             differing = [key for key in facts if found.get(key) != facts[key]]
             if differing:
-                key = differing[0]
-                raise ValueError(
-                    f"{path} is of another machine: {key} is {found.get(key)!r} there, {facts[key]!r} here; remove it to measure anew"
-                )
+                there, here = found.get(differing[0]), facts[differing[0]]
+                raise ValueError(f"{path} is of another machine: {differing[0]} is {there!r} there, here it is {here!r}")
         else:
             path.write_text(json.dumps({"machine": dict(facts)}) + "\n", encoding="utf-8")
 
