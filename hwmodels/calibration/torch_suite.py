@@ -213,7 +213,7 @@ def _copy(device: TorchDevice, point: Point) -> Callable[[], object]:
 
 def _read(device: TorchDevice, point: Point) -> Callable[[], object]:
     source = _numbers(device, point, point.shape[0])
-    return source.sum
+    return lambda: source.sum()
 
 
 _MAKERS: Mapping[str, Callable[[TorchDevice, Point], Callable[[], object]]] = MappingProxyType(

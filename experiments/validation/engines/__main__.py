@@ -2,7 +2,8 @@
 
 Whole models and single operators that were timed in llama.cpp, ONNX Runtime and PyTorch lie beside this file with their machine and
 versions; printed, and with `--update` written to `README.md` of the folder above, is how far predictions from three kinds of knowledge are
-off. Rows whose median is not known to 5 % after three tries are left out, and counted.
+off. Rows whose median is not known to 5 % after three tries, and those timed while others worked for more than 5 % of the time, are
+left out, and counted.
 
     --measure    time what has no row yet, for `--minutes` at most, with nothing else running; delete the rows to time all anew
 """
@@ -17,14 +18,15 @@ from typing import Any, TypeVar
 import click
 
 from edgewright.experiments.cli_output import print_table
+from edgewright.experiments.pages import replace_section
 from edgewright.experiments.validation.engines import levels, levels_vision
 from edgewright.experiments.validation.engines.cases import LlmCase, VisionCase
 from edgewright.experiments.validation.engines.llama_graph import Op
-from edgewright.experiments.validation.engines.records import Measured, best_rows, read_rows
+from edgewright.experiments.validation.engines.records import CROWD, Measured, best_rows, read_rows
 from edgewright.experiments.validation.engines.report import COLUMNS, LEVELS, Errors, cells_of, groups
 from edgewright.experiments.validation.engines.vision_nets import VisionOp
 from edgewright.experiments.validation.kernels import FITTED
-from edgewright.experiments.validation.readme import replace_section
+from edgewright.experiments.validation.readme import README
 from edgewright.hwmodels.calibration import Calibration
 from edgewright.hwmodels.calibration.timing import read_timings
 from edgewright.kernels import kernel_names
@@ -61,7 +63,7 @@ def errors() -> tuple[list[Errors], dict[str, int]]:
 
 def _quiet(name: str, kind: type[_Case]) -> tuple[list[Measured[_Case]], int]:
     rows = best_rows(read_rows(FILES[name], kind)[1])
-    kept = [row for row in rows if not row.disturbed]
+    kept = [row for row in rows if not row.disturbed and row.crowd <= CROWD]
     return kept, len(rows) - len(kept)
 
 
@@ -90,7 +92,7 @@ def _page(cells: list[list[str]], left: dict[str, int]) -> str:
     machine: dict[str, Any] = read_rows(FILES["llm_rows"], LlmCase)[0]
     others = ", ".join(read_rows(FILES["vision_rows"], VisionCase)[0]["versions"])
     versions = f"llama-cpp-python {machine['versions'][0].partition(':')[0]}, {others}"
-    head = f"{machine['cpu']}, {machine['cores']} cores; {versions}. Left out, not known to 5 %: {left['llm_rows']} steps of llama.cpp"
+    head = f"{machine['cpu']}, {machine['cores']} cores; {versions}. Left out as disturbed: {left['llm_rows']} steps of llama.cpp"
     return "\n".join([f"{head}, {left['vision_rows']} inferences.", "", *lines])
 
 
@@ -106,7 +108,7 @@ def main(measure: bool, minutes: float, update: bool) -> None:
     cells = [cells_of(each) for each in found]
     print_table(COLUMNS, cells)
     if update:
-        replace_section("engines", _page(cells, left))
+        replace_section("engines", _page(cells, left), README)
 
 
 if __name__ == "__main__":

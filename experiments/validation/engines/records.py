@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import log
@@ -16,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from edgewright.kernels.foreign import CallTime
 
-__all__ = ["TRIES", "WIDE", "Measured", "RowFile", "best_rows", "read_rows"]
+__all__ = ["CROWD", "TRIES", "WIDE", "Measured", "RowFile", "best_rows", "read_rows"]
 
 Case = TypeVar("Case")
 
@@ -24,6 +25,10 @@ TRIES = 3
 """How often a case is timed, where every figure was disturbed; the least disturbed counts."""
 WIDE = 0.05
 """Half the width of a relative interval above which a median is timed again."""
+CROWD = 0.05
+"""The part of the time for which other processes may have worked while a row that counts was timed."""
+
+_CROWD = re.compile(r"other processes worked ([\d.]+)%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,11 @@ class Measured(Generic[Case]):
         """Whether it is worth timing again: the median is not known to `WIDE`. Other reasons for doubt (a canary that changed its speed)
         are kept with the row, but on a virtual machine with neighbours they are the rule."""
         return self.log_error > WIDE
+
+    @property
+    def crowd(self) -> float:
+        """The part of the time for which other processes worked, as far as it was enough to be noted."""
+        return max((float(found[1]) / 100 for reason in self.reasons if (found := _CROWD.match(reason))), default=0.0)
 
 
 class RowFile(Generic[Case]):
@@ -103,10 +113,14 @@ def read_rows(path: Path, kind: type[Case]) -> tuple[dict[str, Any], list[Measur
 
 
 def best_rows(rows: Iterable[Measured[Case]]) -> list[Measured[Case]]:
-    """Of each case the row that was not disturbed, and of several the one that is known best."""
+    """Of each case the row that was least disturbed, and of several the one that is known best."""
     found: dict[Case, Measured[Case]] = {}
     for row in rows:
         there = found.get(row.case)
-        if there is None or (row.disturbed, row.log_error) < (there.disturbed, there.log_error):
+        if there is None or _doubt(row) < _doubt(there):
             found[row.case] = row
     return list(found.values())
+
+
+def _doubt(row: Measured[Case]) -> tuple[bool, bool, float]:
+    return row.disturbed, row.crowd > CROWD, row.log_error

@@ -77,7 +77,8 @@ def onnx_call(program: Program, batch: int, threads: int) -> Callable[[], object
 def onnx_operator(node: Node, batch: int, threads: int, copies: int) -> Callable[[], object]:
     """`copies` such nodes: with weights of their own on the same random input, or, where they have none, with inputs of their own (equal
     nodes on equal inputs would be computed once). A global average stands behind each convolution."""
-    graph, inputs, outputs = _Graph(), {}, []
+    graph, outputs = _Graph(), []
+    inputs: dict[str, tuple[int, ...]] = {}
     for copy in range(copies):
         entering = [f"x{place}" if node.kind in _WEIGHTED else f"x{place}.{copy}" for place in range(len(inputs_of(node)))]
         inputs |= {name: (batch, *shape) for name, shape in zip(entering, inputs_of(node), strict=True)}
