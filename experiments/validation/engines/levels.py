@@ -22,6 +22,7 @@ from edgewright.experiments.validation.engines.llama_graph import TIMED_ALONE, O
 from edgewright.experiments.validation.engines.llama_ops import PADDING
 from edgewright.experiments.validation.engines.records import Measured
 from edgewright.hwmodels.calibration import Calibration, Timing
+from edgewright.hwmodels.calibration.suite import COLD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,11 +62,10 @@ def _product(calibration: Calibration, rows: int, n: int, k: int, op: Op) -> flo
     suffix, dtype = _KERNELS[op.format]
     name = "gemv" if op.format == "F32" else f"gemv_{suffix}"
     kernel, shape = (name, (n, k)) if rows == 1 else (f"gemm_{suffix}", (rows, n, k))
-    cold = 3.0 * max(calibration.caches.values())
-    one = calibration.predict_call(Timing(kernel, shape, dtype, 1, "", cold, 1.0, 1.0, 1.0)).seconds
+    one = calibration.predict_call(Timing(kernel, shape, dtype, 1, "", COLD, 1.0, 1.0, 1.0)).seconds
     if op.threads == 1:
         return one
-    weights = float(Timing(kernel, shape, dtype, 1, "", cold, 1.0, 1.0, 1.0).work.terms[0].weights)
+    weights = float(Timing(kernel, shape, dtype, 1, "", COLD, 1.0, 1.0, 1.0).work.terms[0].weights)
     streamed = weights / (calibration.bandwidth_["dram"] * calibration.scaling_["bandwidth"])
     return max(one / min(calibration.scaling_["compute"], op.threads), streamed)
 
