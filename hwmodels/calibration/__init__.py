@@ -2,7 +2,7 @@
 
 Read first: `estimator.py` (`Calibration().fit(timings).predict(work)`), `curve.py` (the time of one kernel class as a function of size).
 Then: `suite.py` (which sizes are timed), `timing.py` (a timed point, and the file that a run can go on with), `profile.py` (the device,
-in the catalogue's form), `readers.py` (joules that a machine says it used).
+in the catalogue's form), `readers.py` (joules that a machine says it used), `torch_suite.py` (the same through PyTorch).
 May import: `kernels`, and the rest of `hwmodels`.
 """
 

@@ -169,7 +169,10 @@ class Calibration:
         self.bandwidth_ = self._bandwidths()
         far, far_error = self._far(self.cores)
         shares = [rate / self.peaks_[dtype] for dtype, rate in self._probed(self.cores).items() if dtype in self.peaks_]
-        self.scaling_ = {"compute": float(np.median(shares)) if shares else inf, "bandwidth": far / self.bandwidth_["dram"]}
+        self.scaling_ = {
+            "compute": 1.0 if self.cores == 1 else float(np.median(shares)) if shares else inf,
+            "bandwidth": far / self.bandwidth_["dram"],
+        }
         self.errors_ = {"compute": float(np.std(np.log(shares))) if len(shares) > 1 else 0.0, "bandwidth": far_error}
 
     def _peaks(self, threads: int) -> dict[str, float]:

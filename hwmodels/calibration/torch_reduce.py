@@ -88,7 +88,8 @@ def _rank(rank: int, ranks: int, backend: str, folder: str, sizes: tuple[int, ..
 
     device = f"cuda:{rank}" if backend == "nccl" else "cpu"
     torch.set_num_threads(1)
-    distributed.init_process_group(backend, init_method=f"file://{folder}/meeting", rank=rank, world_size=ranks)
+    store = distributed.FileStore(f"{folder}/meeting", ranks)
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=ranks)
     found = []
     for size in sizes:
         numbers = torch.ones(size // 4, device=device)

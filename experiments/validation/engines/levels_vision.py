@@ -21,7 +21,7 @@ from edgewright.hwmodels.calibration import Calibration, Prediction, Timing
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PredictVision", "from_kernels", "from_models", "from_operators"]
+__all__ = ["PredictVision", "from_kernels", "from_models", "from_operators", "product_of"]
 
 PredictVision = Callable[[VisionCase], float]
 """Seconds of an inference."""
@@ -40,14 +40,14 @@ def from_kernels(calibration: Calibration) -> PredictVision:
 
 
 def _by_kernel(predict: Callable[[Timing], Prediction], bandwidth: float, node: Node, batch: int) -> float:
-    extents = _product(node, batch)
+    extents = product_of(node, batch)
     if extents is None:
         return 4.0 * _moved(node) * batch / bandwidth
     reach = 4.0 * (extents[0] * extents[2] + extents[1] * extents[2] + extents[0] * extents[1])
     return predict(Timing("gemm_packed", extents, "fp32", 1, "", reach, 1.0, 1.0, 1.0)).seconds
 
 
-def _product(node: Node, batch: int) -> tuple[int, int, int] | None:
+def product_of(node: Node, batch: int) -> tuple[int, int, int] | None:
     """Rows, outputs and inputs of a node that is a product; None for any other."""
     shape = node.shape
     if node.kind == "conv" and shape[6] == 1:
@@ -102,7 +102,7 @@ def _features(case: VisionCase) -> NDArray[np.float64]:
     """Operations of wide kernels, of pointwise products, depthwise ones; weights; numbers moved; nodes."""
     found = np.zeros(6)
     for node, _ in program_of(case.model):
-        extents = _product(node, case.batch)
+        extents = product_of(node, case.batch)
         if extents is not None:
             found[0 if node.kind == "conv" and node.shape[4] > 1 else 1] += float(np.prod(extents))
             found[3] += float(extents[1] * extents[2]) if node.kind != "attention" else 0.0

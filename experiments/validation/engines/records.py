@@ -73,6 +73,7 @@ class RowFile(Generic[Case]):
         self.path, self._kind = path, kind
         self.rows: list[Measured[Case]] = []
         if path.exists():
+            _end_line(path)
             found, self.rows = read_rows(path, kind)
             differing = [key for key in facts if found.get(key) != facts[key]]
             if differing:
@@ -124,3 +125,10 @@ def best_rows(rows: Iterable[Measured[Case]]) -> list[Measured[Case]]:
 
 def _doubt(row: Measured[Case]) -> tuple[bool, bool, float]:
     return row.disturbed, row.crowd > CROWD, row.log_error
+
+
+def _end_line(path: Path) -> None:
+    """Remove a last line that a crash cut off: what is appended starts on a line of its own."""
+    text = path.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
