@@ -21,7 +21,7 @@ from edgewright.hwmodels.collectives import phases, stages
 from edgewright.hwmodels.condition import AS_SPECIFIED, Condition
 from edgewright.hwmodels.demand import Demand
 from edgewright.hwmodels.messages import Bundle, Round, bundle, compile_rounds, rounds_demand
-from edgewright.hwmodels.roofline import price
+from edgewright.hwmodels.roofline import Price, price
 from edgewright.hwmodels.specs import Device, Engine
 from edgewright.hwmodels.storage_access import access, channels
 from edgewright.hwmodels.topology import Attachment, Connection, Hop, Unreachable, join, link_capacities, routes_from
@@ -30,6 +30,8 @@ from edgewright.hwmodels.work import Quantity, Work
 
 if TYPE_CHECKING:
     import networkx
+
+    from edgewright.hwmodels.roofline_form import RoofForm
 
 __all__ = ["Attachment", "Cluster", "Connection", "Hop", "Unreachable"]
 
@@ -182,15 +184,30 @@ class Cluster:
         """
         resource = self.engine_name(device, engine)
         spec, unit = self.engines[resource]
-        cost = price(work, spec, unit.name, clock)
+        return self.occupied(resource, price(work, spec, unit.name, clock))
+
+    def compute_form(self, resource: str, work: Work, clock: float, variables: int) -> RoofForm:
+        """How the price of a work with `Affine` quantities on an engine (its resource name) follows its variables: for `occupied`."""
+        from edgewright.hwmodels.roofline_form import roof_form
+
+        spec, unit = self.engines[resource]
+        return roof_form(work, spec, unit.name, clock, variables)
+
+    def occupied(self, resource: str, cost: Price) -> Demand:
+        """What a price on an engine (its resource name) demands."""
         owner = self.engine_owner(resource)
-        bus = f"{owner}.{unit.bus}"
+        bus = f"{owner}.{self.engines[resource][1].bus}"
         usage = {bus: cost.bus_bytes} if positive(cost.bus_bytes) else {}
         joules = {resource: cost.total_joules}
-        if owner == device and positive(cost.dram_joules):
+        if owner in self.devices and positive(cost.dram_joules):
             joules = {resource: cost.compute_joules + cost.cache_joules, bus: cost.dram_joules}
         demand = Demand(cost.overhead_seconds, cost.fluid_seconds, usage, joules, engine=resource)
         return self.condition.on_engine(demand, self.capacities[bus])
+
+    @cached_property
+    def forms(self) -> dict[tuple[Any, ...], RoofForm | None]:
+        """Forms of works on engines that are kept, by whatever names them; None for a work that has none."""
+        return {}
 
     def transfer(self, src: str, dst: str, nbytes: Quantity) -> Demand:
         """Bytes from one node to another along `route`; nothing at all from a node to itself, or for zero bytes.

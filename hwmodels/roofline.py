@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["FALLBACKS", "Bound", "Price", "peak_of", "price"]
+__all__ = ["FALLBACKS", "Bound", "Price", "overhead", "peak_of", "price"]
 
 Bound: TypeAlias = Literal["compute", "memory", "cache", "overhead"]
 
@@ -168,7 +168,7 @@ def _term(term: Term, engine: Engine, bandwidth: float, clock: float, scale: flo
     cache = total / (engine.cache_bandwidth * clock) if engine.cache_bandwidth else 0.0
     return (
         greatest(joined(compute, memory, efficiency.serial), cache),
-        term.launches * _overhead(engine, efficiency.ramp, clock),
+        term.launches * overhead(engine, efficiency.ramp, clock),
         compute,
         memory,
         cache,
@@ -186,6 +186,7 @@ def _spilled(term: Term, engine: Engine) -> Quantity:
     return choose(term.activations <= engine.cache_bytes * term.launches, 0.0, term.activations)
 
 
-def _overhead(engine: Engine, ramp: float, clock: float) -> float:
+def overhead(engine: Engine, ramp: float, clock: float) -> float:
+    """Seconds per launch at a clock: of the launch itself, and of the ramp of its kernel class."""
     launch = engine.launch_overhead / clock if engine.kind in ("cpu", "mcu") else engine.launch_overhead
     return launch + ramp / clock

@@ -4,8 +4,9 @@
     result = simulate(Scenario.load("quickstart"))
 
 Read first: `simulation.py` (a scenario brought to life), `interpreter.py` (how plans run), `lane.py` (the serving loop).
-Then: `machine.py` and `sharing.py` (engines, shared capacities, energy), `stretch.py` (runs of steps jumped over), `power_build.py` (what
-feeds, protects and controls power domains), `scenario.py` (what a file may say), `result.py` (what a run leaves behind).
+Then: `machine.py` and `sharing.py` (engines, shared capacities, energy), `stretch.py` (runs of steps jumped over), `express.py` (a
+replica whose whole loop runs compiled; `express_rule.py` says when), `power_build.py` (what feeds, protects and controls power domains),
+`scenario.py` (what a file may say), `result.py` (what a run leaves behind).
 May import: `policies`, `workloads`, `hwmodels`, `kernels`.
 """
 

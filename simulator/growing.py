@@ -34,6 +34,11 @@ class Texts(Sequence[str]):
         """One text, so many times more."""
         self._codes.extend(array("q", [self._names.setdefault(text, len(self._names))]) * count)
 
+    def extend(self, texts: Sequence[str], codes: NDArray[np.int64]) -> None:
+        """So many texts more as there are codes, which are places in `texts`."""
+        known = np.array([self._names.setdefault(text, len(self._names)) for text in texts], np.int64)
+        self._codes.frombytes(known[codes].tobytes())
+
     def __len__(self) -> int:
         return len(self._codes)
 
@@ -83,10 +88,12 @@ class Growing:
             append(cell)
 
     def extend(self, rows: Mapping[str, Any]) -> None:
-        """Rows more, as columns of equal length; of texts the one that they have in common."""
-        count = max(len(column) for column in rows.values() if not isinstance(column, str))
+        """Rows more, as columns of equal length; of texts the one that they have in common, or `(texts, their place there by row)`."""
+        count = max(len(column) for column in rows.values() if not isinstance(column, str | tuple))
         for name, kind in self._kinds.items():
-            if kind == "str":
+            if kind == "str" and isinstance(rows[name], tuple):
+                self.columns[name].extend(*rows[name])
+            elif kind == "str":
                 self.columns[name].repeat(rows[name], count)
             else:
                 self.columns[name].frombytes(np.ascontiguousarray(rows[name], _NUMPY[kind]).tobytes())

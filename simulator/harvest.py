@@ -20,6 +20,8 @@ __all__ = ["harvest"]
 
 def harvest(simulation: Simulation) -> Result:
     """The result of what has been simulated so far."""
+    if simulation.express is not None:
+        simulation.express.publish()
     tables: dict[str, Mapping[str, Any]] = dict(simulation.recorder.tables(simulation.now))
     tables["energy"] = _energy(simulation)
     tables["resources"] = _resources(simulation)

@@ -41,6 +41,8 @@ def _jobs(simulation: Simulation) -> None:
     _require(not odd, f"jobs are neither in flight nor over: {odd[:5]}", simulation)
     came, known = sum(service.arrivals for service in simulation.services.values()), recorder.over.total() + len(recorder.open)
     _require(came == known, f"{came} jobs came in, but {dict(recorder.over)} are over and {len(recorder.open)} in flight", simulation)
+    if simulation.express is not None:
+        _require(simulation.express.balanced, "jobs that came in are neither over nor in flight", simulation)
     places = Counter(request.id for _, request in _places(simulation))
     known_ids = {request.id for request in recorder.open}
     twice = sorted(number for number, count in places.items() if count > 1)

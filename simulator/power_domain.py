@@ -109,7 +109,9 @@ class Domain:
     def device_joules(self, device: str) -> float:
         """Energy of one of its devices so far, at the device's own plug (the machine is settled)."""
         now = float(self.machine.env.now)
-        inside = sum(each.settle(now) for *_, each in self._accounts[device])
+        inside = 0.0
+        for _, _, account in self._accounts[device]:
+            inside += account.settle(now)
         return inside / self.machine.cluster.devices[device].supply_efficiency
 
     def load_joules(self) -> float:

@@ -71,7 +71,8 @@ class Recorder:
         if self._sink is not None and len(rows) >= ROWS:
             self._drain(rows)
 
-    def _extend(self, table: str, columns: Mapping[str, Any]) -> None:
+    def extend(self, table: str, columns: Mapping[str, Any]) -> None:
+        """Append rows as columns (`Growing.extend`)."""
         rows = self.growing[table]
         rows.extend(columns)
         if self._sink is not None:
@@ -140,12 +141,16 @@ class Recorder:
 
     def _put_gaps(self, service: str, gaps: NDArray[np.float64], weight: int) -> None:
         if len(gaps):
-            values, weights = self._gaps.setdefault(service, ([], []))
-            values.append(gaps)
-            weights.append(np.full(len(gaps), weight, dtype=np.int64))
-            self._gap_count += len(gaps)
-            if self._gap_count >= GAPS:
-                self._gather()
+            self.weighted_gaps(service, gaps, np.full(len(gaps), weight, dtype=np.int64))
+
+    def weighted_gaps(self, service: str, gaps: NDArray[np.float64], weights: NDArray[np.int64]) -> None:
+        """Each of these gaps between tokens of a service's jobs has occurred so often."""
+        noted = self._gaps.setdefault(service, ([], []))
+        noted[0].append(gaps)
+        noted[1].append(weights)
+        self._gap_count += len(gaps)
+        if self._gap_count >= GAPS:
+            self._gather()
 
     def burst(self, request: Request, tokens: int, now: float) -> None:
         """A request gets several tokens at once, from a call that is worth them."""
@@ -174,7 +179,7 @@ class Recorder:
         changed = np.flatnonzero(blocks != before)
         capacity = np.full(len(changed), replica.kv.capacity if replica.kv is not None else 0)
         rows = {"replica": replica.name, "time_s": times[changed], "blocks": blocks[changed], "capacity_blocks": capacity}
-        self._extend("kv", rows)
+        self.extend("kv", rows)
         self._blocks[replica.name] = int(blocks[-1])
 
     def preempted(self, replica: Replica) -> None:
@@ -197,7 +202,7 @@ class Recorder:
     def _gather(self) -> None:
         """Equal gaps of a service, of those noted since the last time, in one row."""
         for service, columns in _equal_gaps(self._gaps):
-            self._extend("itl", {"service": service, **columns})
+            self.extend("itl", {"service": service, **columns})
         self._gaps, self._gap_count = {}, 0
 
     # -- tables ----------------------------------------------------------------------------------------------------------------------------

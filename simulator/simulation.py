@@ -15,6 +15,8 @@ from edgewright.simulator.assemble import Setup
 from edgewright.simulator.assemble_faults import fault_targets
 from edgewright.simulator.assemble_memory import Capacity, set_aside
 from edgewright.simulator.check import check
+from edgewright.simulator.express import Express
+from edgewright.simulator.express_rule import obstacles
 from edgewright.simulator.faults import FaultSource
 from edgewright.simulator.harvest import harvest
 from edgewright.simulator.invariants import check_invariants
@@ -50,9 +52,9 @@ def simulate(scenario: Scenario, progress: Callable[[float], None] | None = None
     FileExistsError if something that is not a result directory stands at `out`.
     """
     if out is None:
-        return _run(Simulation(scenario), progress)
+        return _run(Simulation(scenario, express=True), progress)
     with replacing(Path(out)) as fresh:
-        found = _run(Simulation(scenario, Sink(fresh)), progress)
+        found = _run(Simulation(scenario, Sink(fresh), express=True), progress)
         found.complete(fresh)
     return found.moved(out)
 
@@ -82,8 +84,9 @@ class Simulation:
         end: simulated time at which the run ends at the latest: warm-up, window and drain.
     """
 
-    def __init__(self, scenario: Scenario, sink: Sink | None = None) -> None:
-        """`sink`: where rows go as they come; None: they are kept. Raises `ScenarioError` if the scenario cannot run."""
+    def __init__(self, scenario: Scenario, sink: Sink | None = None, *, express: bool = False) -> None:
+        """`sink`: where rows go as they come; None: they are kept. `express`: nobody looks but at the result, once, so that the one
+        replica of a simple scenario may run compiled (`express_rule`). Raises `ScenarioError` if the scenario cannot run."""
         checked = check(scenario)
         self.scenario = scenario
         self.machine = Machine(checked.cluster, simpy.Environment())
@@ -108,6 +111,7 @@ class Simulation:
         self._trace_operations(scenario.record.operations)
         self.watchdog = Watchdog(self)
         self.faults = {name: self._faults(name, table, checked.cluster) for name, table in scenario.faults.items()}
+        self.express = self._express() if express else None
         self._start()
 
     # -- building --------------------------------------------------------------------------------------------------------------------------
@@ -140,6 +144,16 @@ class Simulation:
         stream = self.stream.child(f"faults.{name}")
         return FaultSource(self.machine, name, table, targets, followers, self.domains, stream, self.recorder)
 
+    def _express(self) -> Express | None:
+        """The replica and its source run compiled, if there is but one of either and nothing could tell."""
+        if len(self.sources) != 1:
+            return None
+        (process,) = self.sources.values()
+        if any(obstacles(self, process.source, process.entry)):
+            return None
+        (replica,) = self.replicas.values()
+        return Express(self, replica, process.source)
+
     def _trace_operations(self, most: int) -> None:
         """Keep the first operations of the window for the timeline."""
         left = most
@@ -154,7 +168,7 @@ class Simulation:
             self.machine.signals.operation.subscribe(listen)
 
     def _start(self) -> None:
-        for replica in self.replicas.values():
+        for replica in self.replicas.values() if self.express is None else ():
             replica.start()
         for service in self.services.values():
             if service.servers:
@@ -163,6 +177,9 @@ class Simulation:
         self.env.process(self.meter.run())
         for fault in self.faults.values():
             fault.start()
+        if self.express is not None:
+            self.express.start()
+            return
         for source in self.sources.values():
             source.start()
 
@@ -183,7 +200,9 @@ class Simulation:
     @property
     def drained(self) -> bool:
         """Whether the window is over and every job that counts has ended."""
-        return self.now >= self.window[1] and not self.recorder.open
+        if self.now < self.window[1] or self.recorder.open:
+            return False
+        return self.express is None or self.express.drained
 
     def submit(self, job: Job, entry: str | None, finish: Callable[[Request], None]) -> None:
         """A source sends a job."""

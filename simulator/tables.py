@@ -138,6 +138,8 @@ def with_latencies(jobs: Mapping[str, Sequence[Any] | NDArray[Any]], end_s: floa
 
 def rows_by(names: NDArray[Any]) -> dict[str, NDArray[np.intp]]:
     """The row numbers of each name in a column of texts, names in order of appearance."""
+    if len(names) and bool((names == names[0]).all()):
+        return {names[0]: np.arange(len(names))}
     codes: dict[str, int] = {}
     coded = np.fromiter((codes.setdefault(name, len(codes)) for name in names), np.intp, len(names))
     order = np.argsort(coded, kind="stable")

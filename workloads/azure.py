@@ -46,7 +46,12 @@ class AzureLengths:
 
     def draw(self, stream: Stream, *index: int) -> Lengths:
         """See `LengthProcess`."""
-        return _table(self.trace).draw(stream, *index)
+        return self.table.draw(stream, *index)
+
+    @property
+    def table(self) -> Conditional:
+        """The distribution as quantiles."""
+        return _table(self.trace)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

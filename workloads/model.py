@@ -20,6 +20,7 @@ from edgewright.workloads.formats import Format, format_named
 from edgewright.workloads.model_operators import Linear, Lookup, Operator
 from edgewright.workloads.model_tensors import Tensor, lifetimes, numbers_crossing, peak_numbers
 from edgewright.workloads.step import Attended, Step
+from edgewright.workloads.step_form import Case, traced_work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -335,6 +336,17 @@ class Part:
     def signature(self) -> tuple[object, ...]:
         """What its work depends on: parts of equal signature ask for equal work in every step, so one price serves all of them."""
         return (self.format, *((each, shards, layers if each.routed else len(layers)) for each, shards, layers in self._merged))
+
+    def affine_work(self, case: Case) -> Work | None:
+        """Its work in steps of a case, with `Affine` quantities (`step_form.traced_work`); None if it is not affine in their sums."""
+        if case not in self._affine:
+            routed = any(each.routed for each, *_ in self._merged)
+            self._affine[case] = None if routed else traced_work(self, case, self.model.windows)
+        return self._affine[case]
+
+    @cached_property
+    def _affine(self) -> dict[Case, Work | None]:
+        return {}
 
     @cached_property
     def _kv_by_window(self) -> dict[int | None, float]:

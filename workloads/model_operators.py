@@ -186,7 +186,7 @@ class Lookup(Operator):
         if not rows:
             return ()
         bits, size = format.bits(self.role), format.activation_bytes
-        return (rows_read(format.vector_dtype, numbers=float(rows * self.width), weight_bits=bits, activation_bytes=size),)
+        return (rows_read(format.vector_dtype, numbers=rows * float(self.width), weight_bits=bits, activation_bytes=size),)
 
 
 @dataclass(frozen=True, slots=True)

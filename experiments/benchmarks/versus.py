@@ -32,7 +32,7 @@ def _race(rate: float, requests: int, turns: int) -> Iterator[Row]:
     scenario = llm_scenario(rate, requests)
     start_up, simulation = cpu_seconds(partial(Simulation, scenario))
     jobs, blocks, times = jobs_of(simulation), _blocks(simulation), StepTimes()
-    ours = [Simulation(scenario) for _ in range(turns + 1)]
+    ours = [Simulation(scenario, express=True) for _ in range(turns + 1)]
     theirs = [simulator_of(jobs, times, blocks) for _ in range(turns + 1)]
     steps = {"ours": 0, "theirs": 0}
 
@@ -76,10 +76,10 @@ def agreement(rate: float, requests: int) -> float:
 
 def growth(sizes: Sequence[int] = (10_000, 100_000), rate: float = 2.0) -> Iterator[Row]:
     """Requests per CPU second as runs grow, and the time per request beside that of the smallest."""
-    run_llm(Simulation(llm_scenario(rate, 1000)))
+    run_llm(Simulation(llm_scenario(rate, 3000), express=True))
     first = 0.0
     for size in sizes:
-        simulation = Simulation(llm_scenario(rate, size))
+        simulation = Simulation(llm_scenario(rate, size), express=True)
         seconds, result = cpu_seconds(partial(run_llm, simulation))
         each = seconds / len(result.tables["jobs"]["job"])
         first = first or each

@@ -1,0 +1,88 @@
+"""Which scenarios run express: those in which nothing could tell.
+
+One service with one replica on one engine, fed by one open source where its jobs are; continuous batching, all keys and values kept, in
+pages or in no memory at all. Nobody listens, nothing fails, scales, governs or cuts power; nothing waits for a job's end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from edgewright.policies.batching import Continuous
+from edgewright.policies.kv import Full
+from edgewright.policies.plan import Compute, Delay, Mark
+from edgewright.policies.registry import lookup
+from edgewright.policies.scaling import Fixed
+from edgewright.simulator.express_books import CASES
+from edgewright.simulator.program import HostSeconds
+from edgewright.workloads import OpenProcess, Part
+
+if TYPE_CHECKING:
+    from edgewright.simulator.replica import Replica
+    from edgewright.simulator.simulation import Simulation
+    from edgewright.workloads import Source
+
+__all__ = ["obstacles"]
+
+WORTH = 2000
+"""Expected jobs from which on the compiled loop pays for being loaded (half a second)."""
+
+
+def obstacles(simulation: Simulation, source: Source, entry: str | None) -> Iterator[str]:
+    """What keeps a scenario of one source from running express, in words; nothing if it may."""
+    arrivals = source.arrivals
+    rate = arrivals.mean_rate if isinstance(arrivals, OpenProcess) else None
+    if not isinstance(arrivals, OpenProcess) or source.prefixes is not None or entry is not None:
+        yield "jobs follow others, begin alike, or travel"
+    elif rate is None or rate * simulation.window[1] < WORTH:
+        yield f"fewer than {WORTH} jobs are expected"
+    yield from _around(simulation)
+    replicas = list(simulation.replicas.values())
+    if len(simulation.services) != 1 or len(replicas) != 1:
+        yield "more than one service or replica"
+    else:
+        yield from _inside(replicas[0])
+
+
+def _around(simulation: Simulation) -> Iterator[str]:
+    """Who could act on the replica from outside, or watch it."""
+    power, signals = simulation.power, simulation.machine.signals
+    if not all(isinstance(table.policy, lookup("power", "none")) for table in simulation.scenario.power.values()):
+        yield "a power policy commands"
+    if power.breakers or power.ports or power.feeds or power.heats or simulation.faults:
+        yield "power, heat or a fault may interfere"
+    if signals.submitted or signals.finished or signals.stepped:
+        yield "somebody listens to jobs or steps"
+    for service in simulation.services.values():
+        table = simulation.scenario.services[service.name]
+        limits = service.recovery.limits
+        if service.orchestration is not None or not isinstance(table.scaling, Fixed) or table.scaling.replicas == 0:
+            yield "calls, or scaling"
+        if limits.attempt != float("inf") or limits.checkpoint is not None or type(table.routing).__module__.split(".")[0] != "edgewright":
+            yield "limits of attempts, checkpoints, or routing of others' making"
+
+
+def _inside(replica: Replica) -> Iterator[str]:
+    """What the replica does that the compiled loop does not."""
+    tables, preset = replica.setup.tables[0], replica.preset
+    if type(tables.batching) is not Continuous or type(tables.kv) is not Full:
+        yield "another batching or KV policy than `continuous` and `full`"
+    if preset.memory != "paged" or preset.preemption == "swap" or replica.experts is not None or replica.capacity.sequences is not None:
+        yield "slots, swapping, experts or recurrent state"
+    if not replica.model.generates or replica.model.windows:
+        yield "a model that yields no tokens, or attends to windows"
+    ops = replica.strand.ops if replica.strand is not None else ()
+    computes = [op for op in ops if isinstance(op, Compute)]
+    plain = len(computes) == 1 and all(
+        isinstance(op, Compute | Mark) or (isinstance(op, Delay) and isinstance(op.seconds, HostSeconds)) for op in ops
+    )
+    if not plain or not isinstance(ops[-2], Compute):
+        yield "a plan that is more than host time and one computation"
+    elif not _affine(computes[0]):
+        yield "work that is not affine in the sums of a step"
+
+
+def _affine(compute: Compute) -> bool:
+    part = compute.work
+    return isinstance(part, Part) and all(part.affine_work(case) is not None for case in CASES)
