@@ -8,6 +8,7 @@ nothing could tell the difference but by the clock on the wall.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +47,12 @@ class Express:
         self._stream = simulation.stream.child(f"workloads.{source.name}")
         self._written = 0
         self._settled = [0.0] * 4
+        self._joules_per_byte = 0.0
         host, compute = _operations(replica)
         self._host = (host.per_step, host.per_sequence) if host is not None else (0.0, 0.0)
         self.engine = self.machine.cluster.engine_name(compute.device, compute.engine)
         self.bus = f"{compute.device}.{self.machine.engines[self.engine].spec.bus}"
+        self._used = self.machine.engines[self.engine], self.machine.resources[self.bus]
         self._dynamic = [self.machine.ledger.account(owner, "dynamic") for owner in (self.engine, self.bus)]
 
     @cached_property
@@ -67,6 +70,7 @@ class Express:
         count[at.REJECTS], count[at.LONGEST] = preset.preemption == "reject", replica.most_iterations
         clock[at.HOST_STEP], clock[at.HOST_SEQUENCE] = self._host
         clock[at.BANDWIDTH] = self.machine.capacities[self.bus]
+        self._joules_per_byte = self._forms[0].joules_per_byte
         for case, form in enumerate(self._forms):
             books.roofs[case, :, : len(form.serial)] = form.roofs
             books.serial[case, : len(form.serial)] = form.serial
@@ -89,21 +93,26 @@ class Express:
 
     def account(self, now: float) -> None:
         """Bring the loop, and the machine's accounts, up to now."""
-        from edgewright.simulator.express_loop import advance
-
-        while not advance(self.books, now):
+        books = self.books
+        while not self._advance(books, now):
             self._hand_over()
-        seen = self.books.clock[at.SEEN : at.SEEN + 4].tolist()
-        busy, fluid, joules, nbytes = (later - before for later, before in zip(seen, self._settled, strict=True))
-        self._settled = seen
-        engine, bus = self.machine.engines[self.engine], self.machine.resources[self.bus]
+        seen, last = books.clock[at.SEEN : at.SEEN + 4].tolist(), self._settled
+        busy, nbytes, (engine, bus) = seen[0] - last[0], seen[3] - last[3], self._used
         engine.busy_s += busy
         engine.static.put(busy * engine.static_W)
-        for account, spent in zip(self._dynamic, (joules, nbytes * self._forms[0].joules_per_byte), strict=True):
-            account.put(spent)
+        self._dynamic[0].put(seen[2] - last[2])
+        self._dynamic[1].put(nbytes * self._joules_per_byte)
         bus.moved += nbytes
         bus.accounted += nbytes
-        bus.busy_s += fluid
+        bus.busy_s += seen[1] - last[1]
+        self._settled = seen
+
+    @cached_property
+    def _advance(self) -> Callable[[Books, float], bool]:
+        """The compiled loop; this imports Numba."""
+        from edgewright.simulator.express_loop import advance
+
+        return advance
 
     def _hand_over(self) -> None:
         """Give the recorder the rows that stand; those of the run of steps under way move to the front."""
