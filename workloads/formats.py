@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
-__all__ = ["Format", "Role", "UnknownFormat", "format_named", "format_names"]
+__all__ = ["Format", "Role", "UnknownFormat", "format_named", "format_names", "lut_format"]
 
 Role: TypeAlias = Literal["matrix", "embedding", "head", "vector"]
 """What a parameter is: of a matrix product, an embedding table, the language-model head, or a vector (norms, biases, routers)."""
@@ -40,6 +40,8 @@ class Format:
             table takes `head_bits` for both (llama.cpp's rule).
         vector_bits: width of norms, biases and routers.
         gemv: kernel class of products with one row: `gemv`, or `lut_gemv` for table look-up engines.
+        lookups: of formats that are multiplied by tables, operations of the arithmetic's peak per weight and row, in place of the two of
+            a multiply-accumulate; several rows are then looked up too. None: products multiply.
         source: where the widths come from.
     """
 
@@ -54,6 +56,7 @@ class Format:
     head_bits: float | None = None
     vector_bits: float = 16.0
     gemv: str = "gemv"
+    lookups: float | None = None
     source: str = ""
 
     def bits(self, role: Role) -> float:
@@ -94,7 +97,24 @@ def format_names() -> tuple[str, ...]:
 
 
 def _formats() -> dict[str, Format]:
-    return {each.name: each for each in (*_plain(), *_integer(), *_gguf())}
+    return {each.name: each for each in (*_plain(), *_integer(), *_gguf(), *(lut_format(bits) for bits in (1, 2, 3, 4)))}
+
+
+def lut_format(bits: int, instructions: float = 3.0) -> Format:
+    """Weights of some bits that are multiplied by table look-ups: Wei et al., T-MAC, EuroSys 2025 (arXiv 2407.00088).
+
+    Each bit-plane costs a look-up and additions for four weights: `instructions` per vector of 16 bytes (a byte shuffle, and adding its
+    8-bit results up to 16 bits: two). The dot-product instruction, which the peak of int8 counts, does 32 operations on such a vector.
+    So a weight of b bits costs `instructions / 16 * 32 * b / 4` operations of that peak: 1.5 b, against 2 of a dot product, before
+    whose use a dequantising kernel unpacks. Scales of 16 bits stand for 128 weights.
+
+    How wrong: building the tables is not counted (16 sums for each four activations: 1/m of the look-ups of m outputs); where dot
+    products and shuffles issue at different rates, the ratio is another (cores of Arm and x86 shuffle on half of their vector units or
+    on all).
+    """
+    source = "T-MAC (Wei et al., EuroSys 2025): bit-planes, a look-up per plane and four weights; 16-bit scales for 128 weights"
+    operations = instructions / 16 * 32 * bits / 4
+    return Format(f"lut_int{bits}", bits + 16 / 128, 16.0, 32.0, "int8", "fp16", False, 16.0, None, 32.0, "lut_gemv", operations, source)
 
 
 def _plain() -> tuple[Format, ...]:

@@ -13,7 +13,7 @@ re-read activations when tiles do not fit, which shows in measured efficiencies.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from edgewright.hwmodels import Term
@@ -143,10 +143,11 @@ class Linear(Operator):
         if not rows:
             return ()
         inputs, outputs = self._sides(shards)
-        kernel = format.gemv if rows == 1 else "gemm"
+        kernel = format.gemv if rows == 1 or format.lookups is not None else "gemm"
         weights, launches = self._bytes(inputs, outputs, format), float(len(layers))
         size = format.activation_bytes
-        return (product(kernel, format.dtype, rows, inputs, outputs, weights=weights, activation_bytes=size, launches=launches),)
+        made = product(kernel, format.dtype, rows, inputs, outputs, weights=weights, activation_bytes=size, launches=launches)
+        return (made if format.lookups is None else replace(made, flops=made.flops * format.lookups / 2.0),)
 
     def _bytes(self, inputs: float, outputs: float, format: Format) -> float:
         return (inputs * outputs * format.bits(self.role) + self.bias * (outputs / self.outputs) * format.vector_bits) / 8
