@@ -159,6 +159,7 @@ class Lane:
     def hand_over(self) -> list[Request]:
         """All requests of the batch, which leave it (after `abort`)."""
         self._leaving.clear()
+        self.ended.clear()
         found, self.running[:] = list(self.running), []
         for request in found:
             if request.swapped:

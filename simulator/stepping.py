@@ -100,10 +100,12 @@ def _fetched(prompts: Quantity, contexts: Quantity, policy: KvPolicy) -> dict[st
 
 
 def padded(step: Step, ended: Sequence[tuple[int, int]], windows: Sequence[int], policy: KvPolicy) -> Step:
-    """The step with the rows of sequences that have ended besides, `(prompt, context)` each: they decode on at their last context."""
+    """The step with the rows of sequences that have ended besides, `(prompt, context)` each: they decode on at their last context.
+
+    They yield nothing: the head is not computed for them.
+    """
     prompts, contexts = (np.array(column, dtype=np.float64)[:, None] for column in zip(*ended, strict=True))
-    whole = _together(step_at(decoded(prompts, contexts, windows, policy), 0), step)
-    return replace(whole, emits=step.emits + len(ended))
+    return _together(step_at(decoded(prompts, contexts, windows, policy), 0), step)
 
 
 def mean_of(step: Step) -> Step:

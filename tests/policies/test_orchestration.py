@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from edgewright.policies.compile import compile_plan
 from edgewright.policies.families import Outcome
-from edgewright.policies.orchestration import Cascade, Disaggregated, EarlyExit, Speculative, SplitDecoding, call, result_of
+from edgewright.policies.orchestration import Cascade, Composition, Disaggregated, EarlyExit, Speculative, SplitDecoding, call, result_of
 from edgewright.policies.plan import Call, Delay, Transfer, Wait
+from edgewright.workloads import Stream
 
 
 @dataclass(frozen=True)
@@ -189,3 +190,37 @@ def test_impossible_hyper_parameters_are_refused(wrong):
     """Named, with what is accepted."""
     with pytest.raises(ValueError, match="is not accepted; accepted are numbers"):
         wrong()
+
+
+COMPOSITION = Composition(router="router", expert="expert", slots=2, model=1e9, source="store", target="gpu", prompts=4, tokens=5)
+
+
+def switches(agent, experts):
+    """How often a job of as many prompts copies an expert, by the script's own transfers."""
+    script, copied, left = agent.serve(View(10)), 0, list(experts)
+    plan = next(script, None)
+    while plan is not None:
+        ops = compile_plan(plan).strands[0].ops
+        copied += sum(isinstance(op, Transfer) for op in ops)
+        revealed = {"call": {"done": False}} if any(isinstance(op, Call) for op in ops) else {}
+        if any(op.reveals == "expert" for op in ops):
+            revealed["expert"] = left.pop(0)
+        try:
+            plan = script.send(Outcome(revealed, 0.0, 0.0))
+        except StopIteration:
+            plan = None
+    return copied
+
+
+def test_a_composition_copies_experts_that_are_not_there():
+    """Two slots hold experts 0 and 1 at first: 0 and 1 are there, 7 takes the place of 0, and 1 is still there; then 0 takes that of 7."""
+    agent = COMPOSITION.start("chat", Stream(0))
+    assert switches(agent, [0, 1, 7, 1]) == 1
+    assert switches(agent, [1, 7, 1, 0]) == 1
+    assert switches(agent, [7, 7, 7, 7]) == 1
+
+
+def test_a_composition_routes_all_prompts_and_answers_one_after_another():
+    calls, _ = drive(COMPOSITION, output=20, reveals={"expert": [0, 0, 0, 0]})
+    assert [service for service, _ in calls] == ["router"] * 4 + ["expert"] * 4
+    assert [job.get("output") for _, job in calls[4:]] == [5, 5, 5, None]
