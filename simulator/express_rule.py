@@ -70,6 +70,8 @@ def _inside(replica: Replica) -> Iterator[str]:
         yield "another batching or KV policy than `continuous` and `full`"
     if preset.memory != "paged" or preset.preemption == "swap" or replica.experts is not None or replica.capacity.sequences is not None:
         yield "slots, swapping, experts or recurrent state"
+    if preset.padding or preset.instances:
+        yield "padding, or an instance per sequence"
     if not replica.model.generates or replica.model.windows:
         yield "a model that yields no tokens, or attends to windows"
     ops = replica.strand.ops if replica.strand is not None else ()

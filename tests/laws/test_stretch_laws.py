@@ -151,8 +151,7 @@ CASES = {
     "slots": (Draft(service={"engine": "llama.cpp"}), lambda run: len(run.jobs) > 5),
     "blocks of one token": (Draft(service={"engine": "ideal"}), lambda run: len(run.kv) > 100),
     "preemption": (Draft(1.5, replica=SMALL), any_preempted),
-    "padding": (Draft(1.5, service={"engine": {"padding": True, "max_sequences": 4}}), lambda run: len(run.jobs) > 10),
-    "an instance each": (Draft(0.3, service={"engine": {"instances": True, "max_sequences": 4}}), None),
+    "padding, an instance each": (Draft(0.4, service={"engine": {"instances": True, "padding": True, "max_sequences": 4}}), None),
     "swapped": (
         Draft(1.5, device=SD, service={"engine": SWAPPING}, replica=SMALL),
         lambda run: (run.replicas.swapped_in_bytes > 0).any(),
