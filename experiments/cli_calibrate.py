@@ -15,12 +15,13 @@ from edgewright.experiments.cli_profile import print_profile, write_profile
 
 if TYPE_CHECKING:
     from edgewright.hwmodels.calibration import Point, TimingFile
+    from edgewright.hwmodels.calibration.readers import Reader, Reading
 
 __all__ = ["calibrate"]
 
 _QUICK, _FULL = 0.05, 0.15
 _LIKE = "epyc_7763"
-_IDLE_SECONDS = 2.0
+_SPAN_SECONDS = 2.0
 
 
 @click.command()
@@ -34,6 +35,19 @@ _IDLE_SECONDS = 2.0
 @click.option("--like", help=f"Device of the catalogue whose power it is taken to draw; absent: {_LIKE} (a GPU must be named).")
 @click.option("--torch", "through_torch", is_flag=True, help="Time PyTorch's kernels instead of ours.")
 @click.option("--device", default="cpu", show_default=True, help="With --torch: PyTorch's name of the device, e.g. cuda:0.")
+@click.option(
+    "--energy",
+    type=click.Choice(["auto", "ina3221", "rapl", "perf", "nvml", "none"]),
+    default="auto",
+    show_default=True,
+    help="What is read for power: the first of ina3221, rapl and perf that can be, one of them, the cards alone, or nothing.",
+)
+@click.option(
+    "--meter", type=click.Path(path_type=Path), metavar="FILE.csv", help="Read power from the log that an external meter writes meanwhile."
+)
+@click.option(
+    "--meter-columns", default="seconds,watts", show_default=True, help="Its columns of time (seconds since 1970) and power (watts)."
+)
 @click.option(
     "--from-log", "log", type=click.Path(path_type=Path), metavar="FILE.jsonl", help="Fit an engine to a log of requests instead."
 )
@@ -50,6 +64,9 @@ def calibrate(
     like: str | None,
     through_torch: bool,
     device: str,
+    energy: str,
+    meter: Path | None,
+    meter_columns: str,
     log: Path | None,
     preset: str,
     machine: bool,
@@ -60,6 +77,8 @@ def calibrate(
     JSON table per line with arrival, first_token, end (seconds), prompt_tokens and output_tokens, and written as an engine that a scenario
     names: `engine: {file: engine.yaml}`.
     With --torch, the same classes of kernels are timed as PyTorch has them, on the CPU or on a GPU.
+    Power is read where it can be (--energy, --meter), over some seconds of rest and of known work; each figure is measured, estimated or
+    unavailable, and then that of --like.
     Timings are stored beside the profile as they come (`--resume`). Compiling the kernels for the first time comes on top.
     """
     if log is not None:
@@ -83,6 +102,7 @@ def calibrate(
             raise ScenarioError("calibrate", "--only", f"{each!r} is no kernel", choices(each, kernel_names(), "edgewright kernels"))
     if like not in catalog.devices():
         raise ScenarioError("calibrate", "--like", f"{like!r} is no device", choices(like, catalog.devices(), "edgewright devices"))
+    source = _reader(energy, meter, meter_columns)
     beside = out.with_suffix(".timings.jsonl")
     if not resume:
         beside.unlink(missing_ok=True)
@@ -91,7 +111,7 @@ def calibrate(
     except ValueError as error:
         raise ScenarioError(str(beside), "", str(error), "timings of this machine, or a run without --resume") from None
     _time(file, quick, only)
-    found = _fitted(file, name, like)
+    found = _fitted(file, name, like, source)
     write_profile(out, found)
     if machine:
         print_json(found["calibration"])
@@ -119,19 +139,42 @@ def _time(file: TimingFile, quick: bool, only: Sequence[str]) -> None:
         time_points(points, file.timings, file.append, Effort(budget=_QUICK if quick else _FULL), watch)
 
 
-def _fitted(file: TimingFile, name: str | None, like: str) -> dict[str, Any]:
+def _reader(energy: str, meter: Path | None, columns: str) -> Reader | Reading:
+    """What power is read from; raises `ScenarioError` for a meter, or a reader that was named, that cannot be read."""
+    from edgewright.hwmodels.calibration.readers import READERS, MeterLog, Reading, reader
+    from edgewright.simulator.errors import ScenarioError
+
+    if meter is not None:
+        time, _, power = columns.partition(",")
+        try:
+            return MeterLog(meter, time, power)
+        except OSError as error:
+            raise ScenarioError("calibrate", "--meter", str(error), "the log of a meter, a CSV file") from None
+    if energy == "none":
+        return Reading(None, 0.0, "unavailable", "nothing was to be read")
+    found = reader() if energy == "auto" else reader((READERS[energy],))
+    if energy != "auto" and isinstance(found, Reading):
+        raise ScenarioError("calibrate", "--energy", f"{energy} cannot be read: {found.source}", "auto, none, or another reader")
+    return found
+
+
+def _fitted(file: TimingFile, name: str | None, like: str, source: Reader | Reading) -> dict[str, Any]:
     from datetime import date
-    from functools import partial
     from time import sleep
 
     from edgewright.hwmodels.calibration import Calibration
+    from edgewright.hwmodels.calibration.power import machine_power
     from edgewright.hwmodels.calibration.profile import document
-    from edgewright.hwmodels.calibration.readers import reader, used
+    from edgewright.simulator.errors import ScenarioError
 
     facts = file.facts
     calibration = Calibration(facts["caches"] or {}, int(facts["cores"])).fit(file.timings)
     chosen = name or re.sub(r"[^a-z0-9]+", "_", f"{facts['cpu']} {facts['cores']}".lower()).strip("_")
-    return document(calibration, facts, chosen, like, date.today(), used(reader(), partial(sleep, _IDLE_SECONDS)))
+    try:
+        power = machine_power(source, calibration.cores, sleep, _SPAN_SECONDS)
+    except (ValueError, OSError) as error:
+        raise ScenarioError("calibrate", "power", str(error), "a log that covers the run, or --energy none") from None
+    return document(calibration, facts, chosen, like, date.today(), power)
 
 
 def _from_log(path: Path, preset: str, out: Path, machine: bool) -> None:

@@ -90,6 +90,7 @@ def _fitted(file: TimingFile, device: TorchDevice, name: str | None, like: str) 
     from time import sleep
 
     from edgewright.hwmodels.calibration import Calibration
+    from edgewright.hwmodels.calibration.power import MachinePower
     from edgewright.hwmodels.calibration.profile import Unit, document
     from edgewright.hwmodels.calibration.readers import Nvml, reader, used
     from edgewright.hwmodels.calibration.torch_suite import time_launch
@@ -103,7 +104,7 @@ def _fitted(file: TimingFile, device: TorchDevice, name: str | None, like: str) 
     chosen = name or re.sub(r"[^a-z0-9]+", "_", f"{facts['cpu']} torch {device.kind}".lower()).strip("_")
     meter = reader() if device.kind == "cpu" else reader((Nvml,))
     idle = used(meter, partial(sleep, _IDLE_SECONDS))
-    found = document(calibration, facts, chosen, like, date.today(), idle, unit)
+    found = document(calibration, facts, chosen, like, date.today(), MachinePower.of_idle(idle), unit)
     found["calibration"] |= {"launch": float(f"{launch:.3g}"), "all_reduce": _all_reduce(device)}
     return found
 

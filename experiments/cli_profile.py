@@ -33,6 +33,8 @@ def print_profile(found: Mapping[str, Any], out: Path) -> None:
     click.echo()
     rows = [[key, str(each["timings"]), each["implementation"], *map(_shown, _errors(each))] for key, each in report["errors"].items()]
     print_table(("kernel class", "timings", "form", "error", "held out", "as priced"), rows)
+    for warning in report["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
     click.echo(f"{report['trusted']:.0%} of {report['timings']} timings are trusted by the harness; {entry['notes']}", err=True)
     click.echo(f"written to {out}: name it under device_files, and the device {name}", err=True)
 

@@ -60,6 +60,7 @@ class Calibration:
         scaling_: how many times one core's `compute` and `bandwidth` all cores reach together.
         errors_: standard deviations of the logarithms of what all cores reach, of `compute` and `bandwidth`: how much the scaling differs
             between arithmetics, and the interval of the best stream.
+        warnings_: what speaks against the probes: all cores together that reach less than one of them alone.
         curves_: by kernel class, arithmetic and bits per weight.
         overhead_: seconds of the cheapest call, dispatch included.
         residuals_: log(predicted / measured) by class, of what was fitted.
@@ -73,6 +74,7 @@ class Calibration:
     latency_: dict[float, float] = field(default_factory=dict, init=False)
     scaling_: dict[str, float] = field(default_factory=dict, init=False)
     errors_: dict[str, float] = field(default_factory=dict, init=False)
+    warnings_: tuple[str, ...] = field(default=(), init=False)
     curves_: dict[ClassKey, Curve] = field(default_factory=dict, init=False)
     overhead_: float = field(default=0.0, init=False)
     residuals_: dict[ClassKey, NDArray[np.float64]] = field(default_factory=dict, init=False)
@@ -146,11 +148,12 @@ class Calibration:
         return launches * float(seconds[0]), float(error[0])
 
     def _classes(self) -> dict[ClassKey, list[Timing]]:
-        """Timings of one thread by class; of kernels that do the same, those of the one with most timings."""
+        """Timings of one thread by class; of kernels that do the same, those of the one with most timings. `elementwise` is of many that do
+        not: their timings are one class, and how far they differ is its error."""
         found: dict[tuple[ClassKey, str], list[Timing]] = {}
         for row in self.timings:
-            if row.threads == 1 and timed_class(row.kernel) in KERNELS:
-                found.setdefault((class_of(row), row.kernel), []).append(row)
+            if row.threads == 1 and (named := timed_class(row.kernel)) in KERNELS:
+                found.setdefault((class_of(row), "" if named == "elementwise" else row.kernel), []).append(row)
         return {key: rows for (key, _), rows in sorted(found.items(), key=lambda each: len(each[1]))}
 
     def _curve(self, key: ClassKey) -> Curve:
@@ -173,6 +176,8 @@ class Calibration:
             "compute": 1.0 if self.cores == 1 else float(np.median(shares)) if shares else inf,
             "bandwidth": far / self.bandwidth_["dram"],
         }
+        slow = [f"{what}: {self.cores} cores reach {times:.2f} times what one does" for what, times in self.scaling_.items() if times < 1.0]
+        self.warnings_ = tuple(f"{each}: other work ran meanwhile, or cores share a unit; time them again" for each in slow)
         self.errors_ = {"compute": float(np.std(np.log(shares))) if len(shares) > 1 else 0.0, "bandwidth": far_error}
 
     def _peaks(self, threads: int) -> dict[str, float]:
@@ -208,7 +213,7 @@ class Calibration:
 def class_of(timing: Timing) -> ClassKey:
     """The class that a timing tells about."""
     term = timing.work.terms[0]
-    return term.kernel, term.dtype, FORMATS[timing.dtype].weight_bits if term.weights else 0.0
+    return term.kernel, term.dtype, FORMATS[timing.dtype].weight_bits if term.weights and term.kernel != "elementwise" else 0.0
 
 
 def _weight_bits(term: Term) -> float:

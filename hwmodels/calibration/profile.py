@@ -23,7 +23,7 @@ import numpy as np
 from edgewright.hwmodels import catalog
 from edgewright.hwmodels.calibration.curve import TERMS
 from edgewright.hwmodels.calibration.estimator import Calibration, ClassKey, class_of
-from edgewright.hwmodels.calibration.readers import Reading
+from edgewright.hwmodels.calibration.power import MachinePower
 from edgewright.hwmodels.calibration.suite import COLD
 from edgewright.hwmodels.calibration.timing import timed_class
 from edgewright.hwmodels.roofline import price
@@ -64,7 +64,7 @@ CORES = Unit()
 
 
 def document(
-    calibration: Calibration, facts: Mapping[str, Any], name: str, like: str, today: date, idle: Reading, unit: Unit = CORES
+    calibration: Calibration, facts: Mapping[str, Any], name: str, like: str, today: date, power: MachinePower, unit: Unit = CORES
 ) -> dict[str, Any]:
     """A whole profile: the device under `name`, and under `calibration` where it comes from and how far it is off.
 
@@ -74,10 +74,10 @@ def document(
         name: of the device.
         like: the device of the catalogue whose power it is taken to draw.
         today: the date to write.
-        idle: what the machine used while it did nothing.
+        power: what it was seen to draw.
         unit: what was timed.
     """
-    entry = entry_of(calibration, facts, like, today, idle, unit)
+    entry = entry_of(calibration, facts, like, today, power, unit)
     device = catalog.build_device(name, entry)
     inside, outside, whole = calibration.residuals_, calibration.held_out(), priced(calibration, device)
     entry["uncertainty"] |= {f"{unit.kind}.efficiency.{key}": spread for key, spread in _misfits(inside | outside, whole).items()}
@@ -93,6 +93,7 @@ def document(
     }
     trusted = sum(not each.reasons for each in calibration.timings) / len(calibration.timings)
     head = {"date": today.isoformat(), "machine": dict(facts), "timings": len(calibration.timings), "trusted": round(trusted, 3)}
+    head |= {"warnings": list(calibration.warnings_)}
     one_core = {
         "peaks": _rounded(calibration.peaks_),
         "bandwidth": _rounded(calibration.bandwidth_),
@@ -100,12 +101,13 @@ def document(
         "scaling": {"cores": calibration.cores, **_rounded(calibration.scaling_)},
         "overhead": float(f"{calibration.overhead_:.3g}"),
     }
-    energy = {"idle": idle.kind, "source": idle.source, "model": f"figures that were not measured are those of {like}"}
+    kinds = {name: "unavailable" if value is None else power.idle.kind for name, value in power.figures.items()}
+    energy = {**kinds, "source": power.idle.source, "model": f"figures that were not measured are those of {like}"}
     return {"calibration": {**head, "one_core": one_core, "energy": energy, "errors": errors}, "devices": {name: entry}}
 
 
 def entry_of(
-    calibration: Calibration, facts: Mapping[str, Any], like: str, today: date, idle: Reading, unit: Unit = CORES
+    calibration: Calibration, facts: Mapping[str, Any], like: str, today: date, power: MachinePower, unit: Unit = CORES
 ) -> dict[str, Any]:
     """The device as the catalogue writes one."""
     model, cores = catalog.device(like), calibration.cores
@@ -121,10 +123,13 @@ def entry_of(
             "cache_bytes": float(calibration.caches[last]),
             "cache_bandwidth": float(f"{calibration.bandwidth_[last] * compute:.4g}"),
         }
-    measured, known = f"{unit.source}, {today.isoformat()}", idle.joules is not None and idle.seconds > 0
+    measured = f"{unit.source}, {today.isoformat()}"
     mine = ("peaks", "efficiency", *(["cache_bandwidth", "cache_bytes"] if "cache_bytes" in engine else ()))
     figures_measured = (f"{unit.pool}.capacity", f"{unit.bus}.bandwidth", *(f"{unit.kind}.{each}" for each in mine))
-    assumed = ["tdp_W"] + ([] if known else ["idle_W"]) + ([] if facts["memory"] else [f"{unit.pool}.capacity"])
+    drawn = {name: float(f"{value:.4g}") for name, value in power.figures.items() if value is not None}
+    assumed = ["tdp_W"] + ([] if "idle_W" in drawn else ["idle_W"]) + ([] if facts["memory"] else [f"{unit.pool}.capacity"])
+    engine |= _energies(drawn, peaks)
+    read = [name if name == "idle_W" else f"{unit.kind}.{name}" for name in drawn]
     errors |= {
         f"{unit.bus}.bandwidth": round(calibration.errors_["bandwidth"], 3),
         f"{unit.kind}.peaks": round(calibration.errors_["compute"], 3),
@@ -137,15 +142,25 @@ def entry_of(
             "capacity": float(facts["memory"] or model.main_pool.capacity),
             "bandwidth": float(f"{calibration.bandwidth_['dram'] * calibration.scaling_['bandwidth']:.4g}"),
         },
-        "idle_W": round(idle.joules / idle.seconds, 2) if idle.joules is not None and known else model.idle_W,
+        "idle_W": drawn.get("idle_W", model.idle_W),
         "tdp_W": model.tdp_W,
         "engines": {unit.kind: engine},
-        "measured": dict.fromkeys(figures_measured, measured) | ({"idle_W": f"{measured}, {idle.source}"} if known else {}),
+        "measured": dict.fromkeys(figures_measured, measured)
+        | dict.fromkeys(read, f"{measured}, {power.idle.kind} by {power.idle.source}"),
         "assumed": assumed,
-        "notes": f"power is that of {like} in the catalogue" + (", but for idle_W" if known else f": {idle.source}"),
+        "notes": f"power is that of {like} in the catalogue" + (f", but for {', '.join(drawn)}" if drawn else f": {power.idle.source}"),
         "uncertainty": errors,
         "correlations": correlations,
     }
+
+
+def _energies(drawn: Mapping[str, float], peaks: Mapping[str, float]) -> dict[str, Any]:
+    """The engine's figures of energy: of other formats than fp32 inverse to their peaks."""
+    found: dict[str, Any] = {name: drawn[name] for name in ("static_W", "joules_per_byte") if name in drawn}
+    if "joules_per_flop" in drawn and "fp32" in peaks:
+        each = {dtype: drawn["joules_per_flop"] * peaks["fp32"] / peak for dtype, peak in peaks.items()}
+        found["joules_per_flop"] = {dtype: float(f"{joules:.4g}") for dtype, joules in each.items()}
+    return found
 
 
 def priced(calibration: Calibration, device: Device) -> dict[ClassKey, Any]:
@@ -179,8 +194,10 @@ def _misfits(fitted: Mapping[ClassKey, Any], cold: Mapping[ClassKey, Any]) -> di
 
 
 def _class_name(key: ClassKey) -> str:
-    """The name of a class among the efficiencies of an engine."""
-    return f"{key[0]}.{_FORMAT_OF_BITS.get(key[2], key[1])}" if key[2] else key[0]
+    """The name of a class among an engine's efficiencies: of kernels without weights, what was timed in fp32 stands for all formats."""
+    if key[2]:
+        return f"{key[0]}.{_FORMAT_OF_BITS.get(key[2], key[1])}"
+    return key[0] if key[1] == "fp32" else f"{key[0]}.{key[1]}"
 
 
 _Errors = dict[str, "list[float] | float"]

@@ -12,16 +12,21 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Sequence
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
-from time import monotonic
+from time import monotonic, sleep
+from time import time as wall_time
+from types import MappingProxyType
 from typing import Literal, Protocol
 
-__all__ = ["Ina3221", "Nvml", "Rapl", "Reader", "Reading", "meter_joules", "perf_joules", "reader", "used"]
+__all__ = ["READERS", "Ina3221", "MeterLog", "Nvml", "Perf", "Rapl", "Reader", "Reading", "meter_joules", "perf_joules", "reader", "used"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +160,82 @@ class Nvml:
         return sum(float(self._count(card)) for card in self._cards) * 1e-3
 
 
-def reader(makers: Sequence[Callable[[], Reader]] = (Ina3221, Nvml, Rapl)) -> Reader | Reading:
-    """The first that can be read here; if none, an unavailable `Reading` that says why of each."""
+class Perf:
+    """The same counters through `perf stat`, which may be allowed where the files of RAPL are not."""
+
+    EVENTS = ("power/energy-pkg/", "power/energy-ram/")
+    """What is counted, where the processor has it."""
+
+    def __init__(self, command: Sequence[str] = ("perf",)) -> None:
+        """Raises `OSError` if `perf` is missing, or counts no energy here."""
+        self._command = tuple(command)
+        if shutil.which(self._command[0]) is None:
+            raise OSError(f"no command {self._command[0]}")
+        if perf_joules(self._ended(self._started(), wait=0.05)) is None:
+            raise OSError("perf counts no energy here")
+        self.source = "perf: " + ", ".join(self.EVENTS)
+
+    def begin(self) -> Callable[[], tuple[float, Literal["measured", "estimated"]]]:
+        """Joules of all packages until the call. The call raises `OSError` where nothing was counted."""
+        running = self._started()
+
+        def end() -> tuple[float, Literal["measured", "estimated"]]:
+            joules = perf_joules(self._ended(running))
+            if joules is None:
+                raise OSError("perf counted no energy")
+            return joules, "measured"
+
+        return end
+
+    def _started(self) -> subprocess.Popen[str]:
+        events = [part for event in self.EVENTS for part in ("-e", event)]
+        return subprocess.Popen([*self._command, "stat", "-a", "-x,", *events], stderr=subprocess.PIPE, text=True)
+
+    def _ended(self, running: subprocess.Popen[str], wait: float = 0.0) -> str:
+        sleep(wait)
+        running.send_signal(signal.SIGINT)
+        return running.communicate()[1]
+
+
+class MeterLog:
+    """An external meter that writes its log while the spans run: a CSV with columns of time (seconds since 1970) and power (watts)."""
+
+    def __init__(self, path: Path, time: str = "seconds", power: str = "watts", patience: float = 10.0) -> None:
+        """Waits up to `patience` seconds for the log to cover a span. Raises `OSError` if there is no such file."""
+        if not path.is_file():
+            raise OSError(f"no file {path}")
+        self._path, self._columns, self._patience = path, (time, power), patience
+        self.source = f"meter: {path.name}"
+
+    def begin(self) -> Callable[[], tuple[float, Literal["measured", "estimated"]]]:
+        """Joules in the log until the call, which raises `ValueError` where the log lacks columns, or does not come to cover the span."""
+        start = wall_time()
+
+        def end() -> tuple[float, Literal["measured", "estimated"]]:
+            stop = wall_time()
+            last = stop + self._patience
+            while True:
+                try:
+                    joules = meter_joules(self._path, start, stop, *self._columns).joules
+                    assert joules is not None, "a covered span has joules"
+                    return joules, "measured"
+                except ValueError:
+                    if wall_time() > last:
+                        raise
+                    sleep(0.1)
+
+        return end
+
+
+READERS: Mapping[str, Callable[[], Reader]] = MappingProxyType({"ina3221": Ina3221, "rapl": Rapl, "perf": Perf, "nvml": Nvml})
+"""Readers by name."""
+
+
+def reader(makers: Sequence[Callable[[], Reader]] = (Ina3221, Rapl, Perf)) -> Reader | Reading:
+    """The first that can be read here; if none, an unavailable `Reading` that says why of each.
+
+    Those of a whole machine, if none are named: NVML counts cards alone.
+    """
     why = []
     for make in makers:
         try:

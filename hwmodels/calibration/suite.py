@@ -2,7 +2,8 @@
 
 A design crosses rows with weights over the sizes of edge models, warm (operands in whichever cache holds them) and cold (more operands
 than the last-level cache, each used once in turn: how a model's weights are met). The full
-suite adds sizes drawn at random between those. Points are timed in a shuffled order, so that a machine
+suite adds sizes drawn at random between those. The other kernel classes (attention, convolutions, what lies between) have the sizes of
+`suite_operators`, warm. Points are timed in a shuffled order, so that a machine
 that slows down does not look like a kernel that does.
 """
 
@@ -14,6 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from edgewright.hwmodels.calibration.suite_operators import OPERATORS, full_shapes, quick_shapes, scattered_shape
 from edgewright.hwmodels.calibration.timing import Timing, reach_of
 from edgewright.kernels import Effort, kernel, kernel_names, measure
 
@@ -23,12 +25,16 @@ COLD = 3 * 2**26
 """Bytes of operands of a cold point: several last-level caches of a core complex."""
 
 _LARGE = 2.0**22
-_FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType({"lut_gemv": ("int1", "int2", "int3", "int4")})
+_FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"lut_gemv": ("int1", "int2", "int3", "int4"), "attention": ("fp32", "fp16"), "attention_decode": ("fp32", "fp16")}
+)
 _GEMV = ("gemv", "gemv_fp16", "gemv_bf16", "gemv_int8", "gemv_q4_0", "gemv_q2_0", "lut_gemv")
 _GEMM = ("gemm_packed", "gemm_fp16", "gemm_bf16", "gemm_int8", "gemm_q4_0", "gemm_q2_0")
 _PEAKS = ("peak_fp32", "peak_fp64", "peak_fp16", "peak_bf16", "peak_int8")
 _PEAK_COUNT = 768 * 2048
-_SCATTERED = 560
+_SCATTERED = 420
+_OPERATOR_SHARE = 35
+"""Of so many drawn sizes of products there is one of every other kernel."""
 _ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256)
 
 
@@ -54,11 +60,13 @@ class Point:
 
 
 def quick_suite(threads: int) -> tuple[Point, ...]:
-    """Some hundred points, less than a minute: one weight format of each arithmetic, two or three sizes of each kind."""
+    """Some hundred and fifty points, less than a minute: one weight format of each arithmetic, two or three sizes of each kind, and half a
+    dozen of every other kernel class."""
     gemv = ((128, 256), (512, 512), (1024, 2048), (2048, 4096))
     gemm = [(rows, n, k) for rows in (1, 4, 16, 64, 256) for n, k in ((256, 256), (1024, 1024))]
     points = [*_probes(threads), *_crossed(_GEMV, gemv, ((1024, 1024), (4096, 2048)), thin=2)]
-    return _known([*points, *_crossed(_GEMM, gemm, ((8, 1024, 2048),), thin=2), *_copies((2**8, 2**14, 2**20))])
+    points += [*_crossed(_GEMM, gemm, ((8, 1024, 2048),), thin=2), *_copies((2**8, 2**14, 2**20))]
+    return _known([*points, *(Point(name, shape, _dtypes(name)[0]) for name, shape in quick_shapes())])
 
 
 def full_suite(threads: int) -> tuple[Point, ...]:
@@ -69,7 +77,8 @@ def full_suite(threads: int) -> tuple[Point, ...]:
     gemm += [(rows, n, k) for rows in (1, 4, 16, 64) for n, k in ((128, 128), (64, 1024), (512, 128), (2048, 1024))]
     frozen = [(rows, n, k) for rows in (2, 8, 32, 128) for n, k in ((512, 512), (2048, 1024))]
     points = [*_probes(threads), *_crossed(_GEMV, gemv, cold), *_crossed(_GEMM, gemm, frozen)]
-    return _known([*points, *_copies(tuple(2**each for each in range(8, 25))), *unseen_points(_SCATTERED, seed=1)])
+    points += [*_copies(tuple(2**each for each in range(8, 25))), *_operators(full_shapes())]
+    return _known([*points, *unseen_points(_SCATTERED, seed=1)])
 
 
 def unseen_points(count: int, seed: int = 0) -> tuple[Point, ...]:
@@ -80,6 +89,8 @@ def unseen_points(count: int, seed: int = 0) -> tuple[Point, ...]:
         return max(multiple, round(float(np.exp(generator.uniform(np.log(low), np.log(high)))) / multiple) * multiple)
 
     points = []
+    for name in OPERATORS:
+        points += _operators((name, scattered_shape(name, generator)) for _ in range(count // _OPERATOR_SHARE))
     for index in range(count):
         name = (*_GEMV, *_GEMM, "copy")[index % (len(_GEMV) + len(_GEMM) + 1)]
         dtypes = _dtypes(name)
@@ -131,6 +142,12 @@ def _crossed(names: Sequence[str], warm: Sequence[tuple[int, ...]], cold: Sequen
             yield from (Point(name, shape, dtype, footprint=COLD) for shape in cold)
 
 
+def _operators(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> Iterator[Point]:
+    """Attention with caches in two formats in turn, all else in its own."""
+    for index, (name, shape) in enumerate(shapes):
+        yield Point(name, shape, _dtypes(name)[index % len(_dtypes(name))])
+
+
 def _copies(counts: Sequence[int]) -> Iterator[Point]:
     yield from (Point("copy", (count,), "fp32") for count in counts)
 
@@ -156,7 +173,7 @@ def _known(points: Iterable[Point]) -> tuple[Point, ...]:
     for point in points:
         if point.kernel not in there:
             continue
-        heavy = kernel(point.kernel).implementation == "numba" and point.kernel not in ("gemv", "copy", "read", "chase")
+        heavy = kernel(point.kernel).implementation == "numba" and point.kernel not in ("gemv", "copy", "read", "chase", *OPERATORS)
         if not (heavy and not point.kernel.startswith("peak") and float(np.prod(point.shape)) > _LARGE):
             found[point] = None
     return tuple(found)

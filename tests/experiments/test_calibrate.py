@@ -1,6 +1,8 @@
 """`edgewright calibrate` on this machine, with a suite of a few points; the validation of our own kernels on its committed timings."""
 
 import json
+import time
+from functools import partialmethod
 
 import pytest
 import yaml
@@ -9,7 +11,7 @@ from click.testing import CliRunner
 from edgewright.experiments.cli import main
 from edgewright.experiments.validation.kernels import FITTED, TABLE, UNSEEN
 from edgewright.hwmodels import calibration
-from edgewright.hwmodels.calibration import Calibration, quick_suite
+from edgewright.hwmodels.calibration import Calibration, quick_suite, readers
 from edgewright.hwmodels.calibration.suite import COLD
 from edgewright.hwmodels.calibration.timing import read_timings
 
@@ -44,8 +46,28 @@ def test_a_profile_is_a_device_of_scenarios_and_stands_beside_the_catalogue(prof
     assert profile.with_suffix(".timings.jsonl").read_text() == before
 
 
+def test_power_is_read_from_the_log_of_a_meter_and_said_where_it_cannot_be(tmp_path, monkeypatch):
+    """A meter that reads 12 W whatever happens: 12 W idle, measured; nothing above it, so that all else is unavailable, not 0."""
+    monkeypatch.setattr(calibration, "quick_suite", few)
+    log, path, now = tmp_path / "meter.csv", tmp_path / "profile.yaml", time.time()
+    log.write_text(f"t,p\n{now - 10},12\n{now + 3600},12\n")
+    call = ["calibrate", "--out", str(path), "--name", "here", "--meter", str(log), "--meter-columns", "t,p"]
+    ran = CliRunner().invoke(main, call, catch_exceptions=False)
+    assert ran.exit_code == 0, ran.output
+    found = yaml.safe_load(path.read_text())
+    energy, device = found["calibration"]["energy"], found["devices"]["here"]
+    assert (energy["idle_W"], energy["static_W"], energy["source"]) == ("measured", "unavailable", "meter: meter.csv")
+    assert device["idle_W"] == pytest.approx(12.0)
+    assert "static_W" not in device["engines"]["cpu"]
+    log.write_text("t,p\n0,12\n1,12\n")
+    monkeypatch.setattr(readers.MeterLog, "__init__", partialmethod(readers.MeterLog.__init__, patience=0.0))
+    late = CliRunner().invoke(main, [*call, "--resume"])
+    assert late.exit_code == 2
+    assert "the log covers 0 to 1 s" in late.output
+
+
 def test_bad_choices_are_refused(tmp_path):
-    for option, value, what in (("--only", "gemvv", "no kernel"), ("--like", "epyc", "no device")):
+    for option, value, what in (("--only", "gemvv", "no kernel"), ("--like", "epyc", "no device"), ("--meter", "absent.csv", "no file")):
         ran = CliRunner().invoke(main, ["calibrate", option, value, "--out", str(tmp_path / "p.yaml")])
         assert ran.exit_code == 2
         assert what in ran.output

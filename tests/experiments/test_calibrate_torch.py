@@ -12,6 +12,7 @@ from edgewright.experiments.cli import main
 from edgewright.hwmodels import catalog
 from edgewright.hwmodels.calibration import Calibration, Point, Timing, torch_suite
 from edgewright.hwmodels.calibration.profile import Unit, document
+from edgewright.hwmodels.calibration.power import MachinePower
 from edgewright.hwmodels.calibration.readers import Reading
 from edgewright.hwmodels.calibration.suite import COLD
 from edgewright.hwmodels.calibration.timing import reach_of, read_timings
@@ -43,7 +44,7 @@ def test_a_card_of_known_constants_is_recovered_as_a_device():
     rows = [invented(point) for point in torch_points(TorchDevice("cuda:0"), quick=True)]
     calibration = Calibration({"L2": L2}, 1).fit(rows)
     facts = {"cpu": "invented", "cores": 1, "caches": {"L2": L2}, "memory": 2**36, "kernels": {}}
-    idle = Reading(140.0, 2.0, "measured", "NVML: 1 cards")
+    idle = MachinePower.of_idle(Reading(140.0, 2.0, "measured", "NVML: 1 cards"))
     found = document(calibration, facts, "card", "h100_sxm", date(2026, 1, 2), idle, Unit("gpu", "vram", LAUNCH, "test"))
     device = catalog.build_device("card", found["devices"]["card"])
     unit = device.main_engine

@@ -10,6 +10,7 @@ import pytest
 from edgewright.hwmodels import catalog
 from edgewright.hwmodels.calibration import Calibration, Point, Timing, TimingFile, full_suite, quick_suite, time_points, unseen_points
 from edgewright.hwmodels.calibration.kriging import Kriging
+from edgewright.hwmodels.calibration.power import MachinePower
 from edgewright.hwmodels.calibration.profile import document
 from edgewright.hwmodels.calibration.readers import Reading
 from edgewright.hwmodels.calibration.suite import COLD
@@ -98,7 +99,8 @@ def test_works_add_and_what_was_not_calibrated_is_refused(calibration):
 
 
 def test_a_profile_is_a_device_with_the_constants(calibration):
-    found = document(calibration, FACTS, "invented", "epyc_7763", date(2026, 1, 2), Reading(None, 2.0, "unavailable", "no meter"))
+    unseen = MachinePower.of_idle(Reading(None, 2.0, "unavailable", "no meter"))
+    found = document(calibration, FACTS, "invented", "epyc_7763", date(2026, 1, 2), unseen)
     device = catalog.build_device("invented", found["devices"]["invented"])
     unit = device.main_engine
     assert unit.peaks["fp32"] == pytest.approx(2 * PEAK)
@@ -112,11 +114,12 @@ def test_a_profile_is_a_device_with_the_constants(calibration):
     assert whole.high < 0.1
     assert set(device.correlations) == {f"cpu.efficiency.{name}" for name in unit.efficiency}
     assert found["calibration"]["energy"] == {
-        "idle": "unavailable",
+        **dict.fromkeys(("idle_W", "static_W", "joules_per_flop", "joules_per_byte"), "unavailable"),
         "source": "no meter",
         "model": "figures that were not measured are those of epyc_7763",
     }
-    metered = document(calibration, FACTS, "invented", "epyc_7763", date(2026, 1, 2), Reading(30.0, 2.0, "measured", "meter"))
+    seen = MachinePower.of_idle(Reading(30.0, 2.0, "measured", "meter"))
+    metered = document(calibration, FACTS, "invented", "epyc_7763", date(2026, 1, 2), seen)
     assert metered["devices"]["invented"]["idle_W"] == 15.0
     error = found["calibration"]["errors"]["gemv.fp32, 32 bits per weight"]
     assert error["as_priced"]["median"] < 0.05

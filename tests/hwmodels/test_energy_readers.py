@@ -1,10 +1,13 @@
 """Readers of energy, on made-up trees of files: joules are counted by hand, and what cannot be read is unavailable, never 0."""
 
+import stat
+import time
 from itertools import pairwise
 
 import pytest
 
-from edgewright.hwmodels.calibration.readers import Ina3221, Rapl, Reading, meter_joules, perf_joules, reader, used
+from edgewright.hwmodels.calibration.power import MachinePower, Span, figures_of, machine_power
+from edgewright.hwmodels.calibration.readers import Ina3221, MeterLog, Perf, Rapl, Reading, meter_joules, perf_joules, reader, used
 
 
 def rapl_tree(root, counts, top=1000.0e6):
@@ -68,3 +71,81 @@ def test_a_meter_is_interpolated_and_must_cover_the_span(tmp_path):
         meter_joules(path, 1.0, 5.0)
     with pytest.raises(ValueError, match="'power'"):
         meter_joules(path, 0.0, 1.0, power="power")
+
+
+def test_perf_is_started_and_ended(tmp_path):
+    """A stand-in that counts 3 J when it is interrupted, and one that counts nothing."""
+    for name, line in (
+        ("counts", "3.0,Joules,power/energy-pkg/,1,100.00,,"),
+        ("blind", "<not supported>,Joules,power/energy-pkg/,0,100.00,,"),
+    ):
+        script = tmp_path / name
+        script.write_text(f"#!/bin/sh\ntrap 'echo \"{line}\" >&2; exit 0' INT\nwhile :; do sleep 0.01; done\n")
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    found = used(Perf((str(tmp_path / "counts"),)), lambda: time.sleep(0.05))
+    assert (found.joules, found.kind) == (3.0, "measured")
+    with pytest.raises(OSError, match="counts no energy"):
+        Perf((str(tmp_path / "blind"),))
+    with pytest.raises(OSError, match="no command"):
+        Perf((str(tmp_path / "absent"),))
+
+
+def test_the_log_of_a_meter_is_read_once_it_covers_the_span(tmp_path):
+    path = tmp_path / "meter.csv"
+    now = time.time()
+    path.write_text(f"at,power\n{now - 10},12\n{now + 100},12\n")
+    found = used(MeterLog(path, "at", "power"), lambda: time.sleep(0.05))
+    assert found.joules == pytest.approx(12.0 * found.seconds, rel=0.2)
+    path.write_text(f"at,power\n{now - 10},12\n{now},12\n")
+    end = MeterLog(path, "at", "power", patience=0.1).begin()
+    with pytest.raises(ValueError, match="the log covers"):
+        end()
+    with pytest.raises(OSError, match="no file"):
+        MeterLog(tmp_path / "absent.csv")
+
+
+def span(watts, **amounts):
+    return Span(Reading(2.0 * watts, 2.0, "measured", "meter"), **amounts)
+
+
+def test_four_spans_tell_four_figures_apart():
+    """10 W idle, 16 W spinning, 36 W at 10 G operations in 2 s, 26 W at 4 GB in 2 s: 6 W static, 4 nJ per operation, 5 nJ per byte."""
+    spans = {"idle": span(10), "static": span(16), "arithmetic": span(36, operations=1e10), "stream": span(26, bytes=4e9)}
+    expected = {"idle_W": 10, "static_W": 6, "joules_per_flop": 4e-9, "joules_per_byte": 5e-9}
+    assert figures_of(spans) == pytest.approx(expected)
+    quiet = figures_of(spans | {"static": span(9)})
+    assert quiet == {"idle_W": 10, "static_W": None, "joules_per_flop": None, "joules_per_byte": None}
+    assert figures_of(spans | {"stream": span(16, bytes=4e9)})["joules_per_byte"] is None
+
+
+class Steady:
+    """Reads 5 W in the first span, 10 W more in each further one."""
+
+    source = "steady"
+
+    def __init__(self):
+        self.watts = -5.0
+
+    def begin(self):
+        self.watts += 10.0
+        start = time.monotonic()
+        return lambda: (self.watts * (time.monotonic() - start), "estimated")
+
+
+def test_spans_are_of_real_work_on_all_cores():
+    heard = []
+    found = machine_power(Steady(), 1, time.sleep, 0.05, heard.append)
+    assert heard == ["idle", "static", "arithmetic", "stream"]
+    assert found.idle.kind == "estimated"
+    assert found.figures["idle_W"] == pytest.approx(5.0, rel=0.05)
+    assert found.figures["static_W"] == pytest.approx(10.0, rel=0.05)
+    # 10 W above spinning, at the operations of one core: between 1e8 and 1e12 per second
+    assert 1e-11 < found.figures["joules_per_flop"] < 1e-7
+    # 20 W at 0.1 to 1000 GB/s
+    assert 2e-11 < found.figures["joules_per_byte"] < 2e-7
+
+
+def test_nothing_is_run_where_nothing_can_be_read():
+    found = machine_power(Reading(None, 0.0, "unavailable", "no meter"), 1, lambda _: pytest.fail("rested"))
+    assert found == MachinePower.of_idle(Reading(None, 0.0, "unavailable", "no meter"))
+    assert set(found.figures.values()) == {None}
