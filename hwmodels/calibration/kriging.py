@@ -23,7 +23,7 @@ __all__ = ["Kriging"]
 
 _AMPLITUDES = (0.03, 0.1, 0.3)
 _LENGTHS = (0.7, 2.0, 6.0)
-_NOISES = (0.01, 0.03, 0.08)
+_NOISES = (0.01, 0.03, 0.05, 0.08)
 
 
 @dataclass

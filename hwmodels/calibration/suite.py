@@ -88,9 +88,7 @@ def unseen_points(count: int, seed: int = 0) -> tuple[Point, ...]:
     def size(low: int, high: int, multiple: int) -> int:
         return max(multiple, round(float(np.exp(generator.uniform(np.log(low), np.log(high)))) / multiple) * multiple)
 
-    points = []
-    for name in OPERATORS:
-        points += _operators((name, scattered_shape(name, generator)) for _ in range(count // _OPERATOR_SHARE))
+    points: list[Point] = []
     for index in range(count):
         name = (*_GEMV, *_GEMM, "copy")[index % (len(_GEMV) + len(_GEMM) + 1)]
         dtypes = _dtypes(name)
@@ -102,7 +100,8 @@ def unseen_points(count: int, seed: int = 0) -> tuple[Point, ...]:
             points.append(Point(name, (size(64, 4096, 16), size(128, 4096, 128)), dtype, footprint=footprint))
         else:
             points.append(Point(name, (size(1, 256, 1), size(64, 2048, 16), size(128, 2048, 32)), dtype, footprint=footprint))
-    return _known(points)
+    others = [(name, scattered_shape(name, generator)) for name in OPERATORS for _ in range(count // _OPERATOR_SHARE)]
+    return _known([*points, *_operators(others)])
 
 
 def time_points(

@@ -125,6 +125,36 @@ def test_a_profile_is_a_device_with_the_constants(calibration):
     assert error["as_priced"]["median"] < 0.05
 
 
+def test_every_point_is_one_that_its_kernel_can_be_timed_at_and_every_class_of_a_kernel_is_among_them():
+    points = (*quick_suite(2), *full_suite(2), *unseen_points(140))
+    for point in points:
+        assert kernel(point.kernel).checked(point.shape, point.dtype) == point.shape
+    for suite in (quick_suite(2), full_suite(2)):
+        classes = {kernel(point.kernel).kernel_class for point in suite}
+        assert classes >= {"attention", "attention_decode", "conv", "conv_depthwise", "elementwise", "gemm", "gemv", "lut_gemv", "copy"}
+
+
+def test_unlike_operators_between_products_are_one_class_whose_error_says_so():
+    """Norms at 1 GB/s, softmax at 4 GB/s: one class `elementwise`, its terms twice too fast and twice too slow: off by half of log 4."""
+    probes = [invented(point) for point in chosen(full_suite(2))]
+    rows = [Point(name, (2**each, 256), "fp32") for name in ("rms_norm", "softmax") for each in range(2, 10)]
+    asked = [(point, timing(point, 1.0).work.terms[0].bytes / (1e9 if point.kernel == "rms_norm" else 4e9)) for point in rows]
+    fit = Calibration(CACHES, 2).fit([*probes, *(timing(point, seconds) for point, seconds in asked)])
+    curve = fit.curves_[("elementwise", "fp32", 0.0)]
+    assert curve.count_ == 16
+    assert curve.spread_ == pytest.approx(log(4.0) / 2, rel=0.1)
+
+
+def test_cores_that_reach_less_together_than_one_alone_are_flagged():
+    points = chosen(full_suite(2))
+    sound = Calibration(CACHES, 2).fit([invented(point) for point in points])
+    assert sound.warnings_ == ()
+    slow = [replace(row, seconds=3.0 * row.seconds) if row.threads == 2 else row for row in map(invented, points)]
+    disturbed = Calibration(CACHES, 2).fit(slow)
+    assert len(disturbed.warnings_) == 2
+    assert "compute: 2 cores reach 0.67 times what one does" in disturbed.warnings_[0]
+
+
 def test_timings_go_on_where_they_stopped(tmp_path):
     path, points = tmp_path / "t.jsonl", [Point("gemv", (16, 32), "fp32"), Point("gemv", (32, 32), "fp32")]
     facts = machine_facts({"gemv"})
