@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +26,8 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 __all__ = ["READERS", "Ina3221", "MeterLog", "Nvml", "Perf", "Rapl", "Reader", "Reading", "meter_joules", "perf_joules", "reader", "used"]
+
+_PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +189,14 @@ class Perf:
         return end
 
     def _started(self) -> subprocess.Popen[str]:
+        """Counting as long as `cat` reads, which ends with its input."""
         events = [part for event in self.EVENTS for part in ("-e", event)]
-        return subprocess.Popen([*self._command, "stat", "-a", "-x,", *events], stderr=subprocess.PIPE, text=True)
+        call = [*self._command, "stat", "-a", "-x,", *events, "--", "cat"]
+        return subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def _ended(self, running: subprocess.Popen[str], wait: float = 0.0) -> str:
         sleep(wait)
-        running.send_signal(signal.SIGINT)
-        return running.communicate()[1]
+        return running.communicate(timeout=_PATIENCE)[1]
 
 
 class MeterLog:
