@@ -5,7 +5,7 @@ with the machine that they are of; sizes that were drawn and are among those fit
 `kernels.csv` and `hwmodels/README.md`: the median and the 90th percentile of |ln(predicted / measured)| by kernel, warm and cold, and how
 often the interval of nine in ten holds the measured value.
 
-    --measure    time both sets anew on this machine first: some three minutes, with nothing else running
+    --measure    time both sets anew on this machine first: some four minutes, with nothing else running
 
 Timings that the harness does not trust count like all others, and how many they are is printed.
 """
@@ -22,7 +22,7 @@ import click
 import numpy as np
 
 from edgewright.experiments.cli_output import print_table
-from edgewright.hwmodels.calibration import Calibration, Point, Timing, TimingFile, full_suite, time_points, unseen_points
+from edgewright.hwmodels.calibration import Calibration, Timing, TimingFile, full_suite, time_points, unseen_points
 from edgewright.hwmodels.calibration.suite import COLD
 from edgewright.hwmodels.calibration.timing import machine_facts, read_timings
 from edgewright.kernels import Effort
@@ -74,18 +74,22 @@ def groups(calibration: Calibration, rows: Sequence[Timing]) -> Iterator[Group]:
         yield Group(name, caches, len(own), trusted, float(np.median(sizes)), float(np.quantile(sizes, 0.9)), inside)
 
 
-def _measured(path: Path, points: Sequence[Point]) -> None:
+def _measure() -> None:
+    """Time both sets anew, shuffled into one another: a machine whose speed drifts is as fast for the one as for the other."""
     from tqdm import tqdm
 
-    path.unlink(missing_ok=True)
-    file = TimingFile(path, machine_facts({point.kernel for point in points}))
-    with tqdm(total=len(points), desc=path.stem, disable=None) as bar:
+    fitted = full_suite(int(machine_facts(())["cores"]))
+    unseen = [point for point in unseen_points(_UNSEEN_COUNT) if point not in set(fitted)]
+    for path in (FITTED, UNSEEN):
+        path.unlink(missing_ok=True)
+    files = [TimingFile(path, machine_facts({point.kernel for point in points})) for path, points in ((FITTED, fitted), (UNSEEN, unseen))]
+    with tqdm(total=len(fitted) + len(unseen), disable=None) as bar:
 
         def keep(timing: Timing) -> None:
-            file.append(timing)
+            files[any(point.matches(timing) for point in unseen)].append(timing)
             bar.update()
 
-        time_points(points, (), keep, Effort(budget=0.1))
+        time_points((*fitted, *unseen), (), keep, Effort(budget=0.1))
 
 
 def _size(row: Timing) -> tuple[object, ...]:
@@ -112,9 +116,7 @@ def _update(cells: Sequence[Sequence[str]], machine: str) -> None:
 def main(measure: bool, update: bool) -> None:
     """Print how far predictions of unseen sizes are from what was measured."""
     if measure:
-        threads = int(machine_facts(())["cores"])
-        _measured(FITTED, full_suite(threads))
-        _measured(UNSEEN, unseen_points(_UNSEEN_COUNT))
+        _measure()
     facts, fitted = read_timings(FITTED)
     calibration = Calibration(facts["caches"] or {}, facts["cores"]).fit(fitted)
     seen = {_size(row) for row in fitted}

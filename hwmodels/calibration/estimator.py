@@ -62,6 +62,7 @@ class Calibration:
             between arithmetics, and the interval of the best stream.
         warnings_: what speaks against the probes: all cores together that reach less than one of them alone.
         curves_: by kernel class, arithmetic and bits per weight.
+        kernels_: by kernel, of those whose class is made of unlike ones (`elementwise`): what `predict_call` knows them by.
         overhead_: seconds of the cheapest call, dispatch included.
         residuals_: log(predicted / measured) by class, of what was fitted.
     """
@@ -76,6 +77,7 @@ class Calibration:
     errors_: dict[str, float] = field(default_factory=dict, init=False)
     warnings_: tuple[str, ...] = field(default=(), init=False)
     curves_: dict[ClassKey, Curve] = field(default_factory=dict, init=False)
+    kernels_: dict[str, Curve] = field(default_factory=dict, init=False)
     overhead_: float = field(default=0.0, init=False)
     residuals_: dict[ClassKey, NDArray[np.float64]] = field(default_factory=dict, init=False)
 
@@ -89,6 +91,7 @@ class Calibration:
                 self.curves_[key] = self._curve(key).fit(*_columns(rows))
                 seconds, _ = self.curves_[key].predict(_asked(rows))
                 self.residuals_[key] = np.log(seconds / [row.seconds for row in rows])
+        self.kernels_ = self._unlike()
         solo = [row.seconds for row in self.timings if timed_class(row.kernel) and row.threads == 1]
         self.overhead_ = min(solo, default=0.0)
         return self
@@ -115,7 +118,7 @@ class Calibration:
         """
         if class_of(call) not in self.curves_:
             raise ValueError(f"kernel {call.kernel!r} in {call.dtype} was not calibrated")
-        seconds, error = self.curves_[class_of(call)].predict(_asked([call]))
+        seconds, error = self.kernels_.get(call.kernel, self.curves_[class_of(call)]).predict(_asked([call]))
         wide = exp(_NINE_OF_TEN * float(error[0]))
         return Prediction(float(seconds[0]), float(seconds[0]) / wide, float(seconds[0]) * wide)
 
@@ -155,6 +158,14 @@ class Calibration:
             if row.threads == 1 and (named := timed_class(row.kernel)) in KERNELS:
                 found.setdefault((class_of(row), "" if named == "elementwise" else row.kernel), []).append(row)
         return {key: rows for (key, _), rows in sorted(found.items(), key=lambda each: len(each[1]))}
+
+    def _unlike(self) -> dict[str, Curve]:
+        found: dict[str, list[Timing]] = {}
+        for row in self.timings:
+            if row.threads == 1 and timed_class(row.kernel) == "elementwise":
+                found.setdefault(row.kernel, []).append(row)
+        enough = {name: rows for name, rows in found.items() if len(rows) >= _LEAST_POINTS}
+        return {name: self._curve(class_of(rows[0])).fit(*_columns(rows)) for name, rows in enough.items()}
 
     def _curve(self, key: ClassKey) -> Curve:
         peak = self.peaks_.get(key[1]) or max(self.peaks_.values())
