@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from edgewright.experiments.cli import main
 from edgewright.hwmodels import catalog
 from edgewright.hwmodels.calibration import Calibration, Point, Timing, torch_suite
-from edgewright.hwmodels.calibration.profile import Unit, document
 from edgewright.hwmodels.calibration.power import MachinePower
+from edgewright.hwmodels.calibration.profile import Unit, document
 from edgewright.hwmodels.calibration.readers import Reading
 from edgewright.hwmodels.calibration.suite import COLD
 from edgewright.hwmodels.calibration.timing import reach_of, read_timings

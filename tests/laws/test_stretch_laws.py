@@ -89,7 +89,6 @@ SMALL = {"kv_capacity": "8 MB"}
 SWAPPING = {"preset": "vllm", "workspace": "0.1 GB", "max_sequences": 8, "preemption": "swap", "swap_to": "sd", "swap_space": "1 GB"}
 EYE = {"model": "yolov8n", "format": "int8", "batching": {"policy": "static", "size": 1}, "replicas": [{"name": "eye", "devices": ["pi"]}]}
 FRAMES = {"service": "eye", "entry": "user", "arrivals": poisson(1), "lengths": "one_shot", "bytes": "150 kB", "deadline": "2 s"}
-MEASURED = {"whole_step": True, "step_overhead": 0.01, "sequence_overhead": 1e-3, "context_overhead": 2e-5, "prompt_overhead": 1e-4}
 OTHER = {"model": "smollm-135m", "format": "q8_0", "engine": {"preset": "vllm", "workspace": "0.1 GB"}}
 OTHERS = {"service": "other", "entry": "user", "arrivals": poisson(0.3), "lengths": lengths()}
 EXITS = {"policy": "early_exit", "first": "a", "second": "b", "cloud": "c", "edge": "pi0", "gateway": "pi1", "state": 1152}
@@ -150,8 +149,6 @@ def any_actuated(run):
 CASES = {
     "arrivals": (Draft(rate=2.0), lambda run: len(run.jobs) > 10),
     "slots": (Draft(service={"engine": "llama.cpp"}), lambda run: len(run.jobs) > 5),
-    "steps of a server's log": (Draft(service={"engine": {"preset": "vllm", **MEASURED, "kv_tokens": 800}}, rate=2.0), any_preempted),
-    "host time by context": (Draft(service={"engine": {"preset": "vllm", **MEASURED, "whole_step": False}}), None),
     "blocks of one token": (Draft(service={"engine": "ideal"}), lambda run: len(run.kv) > 100),
     "preemption": (Draft(1.5, replica=SMALL), any_preempted),
     "padding, an instance each": (Draft(0.4, service={"engine": {"instances": True, "padding": True, "max_sequences": 4}}), None),
