@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from edgewright.experiments.cli import main
 from edgewright.experiments.pages import section
 from edgewright.experiments.reproductions import Assumption, Claim, Outcomes, System, find, names, rows_of
-from edgewright.experiments.reproductions.catalogue import folder_of
-from edgewright.experiments.reproductions.pages import recorded, system_table
+from edgewright.experiments.reproductions.catalogue import FOLDER, folder_of
+from edgewright.experiments.reproductions.pages import overview, recorded, system_table
 from edgewright.experiments.reproductions.pictures import scatter
 from edgewright.experiments.reproductions.verdicts import VERDICTS
 
@@ -139,6 +139,10 @@ class TestEverySystem:
         found = CliRunner().invoke(main, ["reproduce", name, "--json"])
         assert found.exit_code == 0, found.output
         assert json.loads(found.stdout) == [asdict(row) for row in recorded(name)[0]]
+
+
+def test_the_page_over_all_systems_shows_their_results():
+    assert section("claims", FOLDER / "README.md") == overview({name: recorded(name)[0] for name in names()})
 
 
 def test_the_scatter_plot_draws_every_figure_above_zero():
