@@ -162,6 +162,9 @@ class Express:
 
     def publish(self) -> None:
         """The run is over: all rows, and the counts of the whole run, go where results are gathered."""
+        from edgewright.simulator.express_loop import cut
+
+        cut(self.books)
         self._hand_over()
         self._hand_over_jobs(self.arrived)
         counts, replica = self.books.counts, self.replica

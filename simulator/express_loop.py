@@ -11,7 +11,7 @@ from edgewright.simulator.express_books import Books
 from edgewright.simulator.express_jit import compiled
 from edgewright.simulator.express_prices import begin_run, bent_roofs, set_price
 
-__all__ = ["advance"]
+__all__ = ["advance", "cut"]
 
 # -- records -------------------------------------------------------------------------------------------------------------------------------
 
@@ -346,6 +346,15 @@ def _end_run(b: Books) -> None:
         _end_prompts(b)
     _keep(b)
     _decide(b)
+
+
+@compiled
+def cut(b: Books) -> None:
+    """The simulation ends: the jobs of a run of decode steps under way have the tokens of its whole steps so far."""
+    if b.counts[at.PHASE] == 2 and b.counts[at.DONE] > 0:
+        b.clock[at.NOW] = b.clock[at.ENDED]
+        _end_decoding(b)
+        _keep(b)
 
 
 @compiled
