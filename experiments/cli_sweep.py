@@ -44,10 +44,12 @@ def sweep(
     directory = out if out is not None else Path("results") / spec.name
     watched = not quiet and sys.stderr.isatty()
     result = run_sweep(spec, scenario, directory, jobs=jobs or os.cpu_count() or 1, dask=dask, progress=watched, again=retry)
+    shown = list(figures) or [name for name in spec.figures if name in result.frame]
     try:
-        summary = result.summary(figures or [name for name in spec.figures if figures or name in result.frame])
+        summary = result.summary(shown)
     except KeyError as error:
         raise click.UsageError(str(error.args[0])) from None
+    result.report(directory / "report.html", shown)
     if machine:
         print_json({"directory": str(directory), "points": summary.to_dict(orient="records")})
     else:
@@ -57,7 +59,7 @@ def sweep(
         reasons = result.frame["reason"][result.frame["status"] == "failed"].value_counts()
         click.echo(f"{failed} of {len(result.frame)} runs failed; most often: {reasons.index[0]}", err=True)
     if not quiet:
-        click.echo(f"written to {directory}: read {directory / 'results.parquet'}", err=True)
+        click.echo(f"written to {directory}: read {directory / 'results.parquet'}, open {directory / 'report.html'}", err=True)
 
 
 def _print(summary: pd.DataFrame, factors: tuple[str, ...]) -> None:

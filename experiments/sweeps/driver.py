@@ -47,6 +47,12 @@ class SweepResult:
 
         return SweepPlots(self)
 
+    def report(self, path: str | Path, figures: Sequence[str]) -> None:
+        """Write one self-contained HTML file with a picture per figure and the table of means; it opens without a network."""
+        from edgewright.experiments.sweeps.report import write_report
+
+        write_report(self, figures, Path(path))
+
     def summary(self, figures: Sequence[str], confidence: float = 0.95) -> pd.DataFrame:
         """A row per point and figure: `point`, factors, `figure`, `mean`, `half_width` of its confidence interval, `runs`, `failed`.
 

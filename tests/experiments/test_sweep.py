@@ -274,3 +274,15 @@ def test_mean_and_half_width_are_those_of_the_rows(tmp_path):
     assert isclose(row["half_width"], half)
     with pytest.raises(KeyError, match="tokens_per_s"):
         result.summary(["token_per_s"])
+
+
+def test_the_report_of_a_sweep_shows_every_point_and_needs_nothing_else(tmp_path):
+    found = sweep("hello", {"services.chat.format": ["q8_0", "q4_0"]}, out=tmp_path / "s", base={"run.window": 10}, replications=2)
+    found.report(tmp_path / "report.html", ["tpot_p50_s", "energy_J"])
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert text.count("<tr>") == 3
+    assert "q4_0" in text
+    assert "src=" not in text.partition("<h2>")[0]
+    with pytest.raises(KeyError, match="energy_J"):
+        found.report(tmp_path / "no.html", ["energy_j"])
+    assert not (tmp_path / "no.html").exists()
