@@ -67,8 +67,8 @@ def _table(summary: pd.DataFrame, factors: Sequence[str], figures: Sequence[str]
     head = "".join(f"<th>{escape(name)}</th>" for name in (*factors, *figures))
     lines = []
     for _, rows in summary.groupby("point", sort=True):
-        own = rows.set_index("figure")
-        cells = [str(own[key].iloc[0]) for key in factors]
-        cells += [f"{own.loc[name, 'mean']:.4g} ± {own.loc[name, 'half_width']:.2g}" for name in figures]
+        means, halves = (dict(zip(rows["figure"], rows[column], strict=True)) for column in ("mean", "half_width"))
+        cells = [str(rows[key].iloc[0]) for key in factors]
+        cells += [f"{float(means[name]):.4g} ± {float(halves[name]):.2g}" for name in figures]
         lines.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     return "<table><tr>" + head + "</tr>" + "".join(lines) + "</table>"
