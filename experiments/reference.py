@@ -34,12 +34,12 @@ def page(house: str) -> str:
 
 
 def _modules(package: ModuleType) -> Iterator[ModuleType]:
-    """Modules of a package that can be imported here; those of extras that are not installed are left out."""
+    """Modules of Python that can be imported here; those of extras that are not installed, and libraries of machine code, are left out."""
     for found in sorted(walk_packages(package.__path__, f"{package.__name__}."), key=lambda each: each.name):
         if not found.name.endswith("__main__") and not found.ispkg:
             try:
                 yield import_module(found.name)
-            except ModuleNotFoundError:
+            except ImportError:
                 continue
 
 
