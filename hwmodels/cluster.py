@@ -24,7 +24,7 @@ from edgewright.hwmodels.messages import Bundle, Round, bundle, compile_rounds, 
 from edgewright.hwmodels.roofline import Price, price
 from edgewright.hwmodels.specs import Device, Engine
 from edgewright.hwmodels.storage_access import access, channels
-from edgewright.hwmodels.topology import Attachment, Connection, Hop, Unreachable, join, link_capacities, routes_from
+from edgewright.hwmodels.topology import Attachment, Connection, Hop, Tree, Unreachable, join, link_capacities, routes_from
 from edgewright.hwmodels.transport import check_transport
 from edgewright.hwmodels.work import Quantity, Work
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from edgewright.hwmodels.roofline_form import RoofForm
 
 __all__ = ["Attachment", "Cluster", "Connection", "Hop", "Unreachable"]
+
+REMEMBERED = 1 << 16
+"""Messages whose demand is remembered: the same bytes between the same nodes are priced once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,12 +170,16 @@ class Cluster:
         for node in (src, dst):
             if node not in self._graph:
                 raise ValueError(f"unknown node {node!r}: the cluster has {_listed(self._graph)}")
+        found = self._tree.route(src, dst) if self._tree.single else self._searched(src).get(dst)
+        if found is None:
+            raise Unreachable(f"no route joins {src!r} and {dst!r}")
+        return found
+
+    def _searched(self, src: str) -> Mapping[str, tuple[Hop, ...]]:
         routes = self._routes.get(src)
         if routes is None:
             routes = self._routes[src] = routes_from(self._graph, src)
-        if dst not in routes:
-            raise Unreachable(f"no route joins {src!r} and {dst!r}")
-        return routes[dst]
+        return routes
 
     # -- what operations demand ---------------------------------------------------------------------------------------------------------
 
@@ -216,8 +223,16 @@ class Cluster:
         nothing of it (nor of a collective): beside a link whose rate is a good part of a bus's, memory-bound work is priced too fast. See
         `hwmodels.messages`.
         """
-        _check_amount(nbytes)
-        return Demand() if src == dst else self._path(src, dst).demand(nbytes)
+        if not isinstance(nbytes, float):
+            _check_amount(nbytes)
+            return Demand() if src == dst else self._path(src, dst).demand(nbytes)
+        found = self._sent.get((src, dst, nbytes))
+        if found is None:
+            _check_amount(nbytes)
+            if len(self._sent) >= REMEMBERED:
+                self._sent.clear()
+            found = self._sent[src, dst, nbytes] = Demand() if src == dst else self._path(src, dst).demand(nbytes)
+        return found
 
     def collective(
         self,
@@ -305,6 +320,14 @@ class Cluster:
 
     @cached_property
     def _routes(self) -> dict[str, Mapping[str, tuple[Hop, ...]]]:
+        return {}
+
+    @cached_property
+    def _tree(self) -> Tree:
+        return Tree(self._graph)
+
+    @cached_property
+    def _sent(self) -> dict[tuple[str, str, float], Demand]:
         return {}
 
     @cached_property

@@ -12,7 +12,7 @@ from edgewright.hwmodels.specs import Link, Storage
 if TYPE_CHECKING:
     import networkx
 
-__all__ = ["DETOUR", "Attachment", "Connection", "Hop", "Unreachable", "join", "link_capacities", "routes_from"]
+__all__ = ["DETOUR", "Attachment", "Connection", "Hop", "Tree", "Unreachable", "join", "link_capacities", "routes_from"]
 
 
 class Unreachable(ValueError):
@@ -122,6 +122,45 @@ def routes_from(graph: networkx.MultiGraph[str], src: str) -> Mapping[str, tuple
 
     paths = networkx.single_source_dijkstra_path(graph, src, weight=cost)
     return {node: tuple(_hop(graph, a, b) for a, b in pairwise(path)) for node, path in paths.items()}
+
+
+class Tree:
+    """A graph in which one way at most joins two nodes: routes are found by climbing to where they meet, not by a search of all nodes."""
+
+    def __init__(self, graph: networkx.MultiGraph[str]) -> None:
+        self._graph = graph
+        self._above: dict[str, tuple[str, ...]] = {}
+        self.single = True
+        edges = sum(len(graph.adj[node]) for node in graph) // 2
+        for root in graph:
+            if root not in self._above:
+                self._grow(root)
+        roots = sum(not above for above in self._above.values())
+        self.single = edges == len(graph) - roots
+
+    def _grow(self, root: str) -> None:
+        self._above[root] = ()
+        waiting = [root]
+        for node in waiting:
+            for near in self._graph.adj[node]:
+                if near not in self._above:
+                    self._above[near] = (node,)
+                    waiting.append(near)
+
+    def _climb(self, node: str) -> list[str]:
+        path = [node]
+        while above := self._above[path[-1]]:
+            path.append(above[0])
+        return path
+
+    def route(self, src: str, dst: str) -> tuple[Hop, ...] | None:
+        """The hops of the only way; None where there is none."""
+        up, down = self._climb(src), self._climb(dst)
+        if up[-1] != down[-1]:
+            return None
+        while len(up) > 1 and len(down) > 1 and up[-2] == down[-2]:
+            del up[-1], down[-1]
+        return tuple(_hop(self._graph, a, b) for a, b in pairwise([*up, *reversed(down[:-1])]))
 
 
 def _hop(graph: networkx.MultiGraph[str], a: str, b: str) -> Hop:

@@ -28,7 +28,10 @@ class Texts(Sequence[str]):
 
     def append(self, text: str) -> None:
         """One text more."""
-        self._codes.append(self._names.setdefault(text, len(self._names)))
+        code = self._names.get(text)
+        if code is None:
+            code = self._names[text] = len(self._names)
+        self._codes.append(code)
 
     def repeat(self, text: str, count: int) -> None:
         """One text, so many times more."""

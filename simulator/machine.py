@@ -278,11 +278,15 @@ class Machine:
             resource.claim()
         self.sharing.changed(resource)
 
+    def settle_energy(self) -> None:
+        """Bring the energy of everything up to now: stretches alone account theirs late, the rest is integrated as it changes."""
+        for stretch in tuple(self.stretches):
+            stretch.account(self.env.now)
+
     def settle(self) -> None:
         """Bring every account up to now without changing anything that runs."""
         now = self.env.now
-        for stretch in tuple(self.stretches):
-            stretch.account(now)
+        self.settle_energy()
         self.sharing.settle()
         for resource in self.resources.values():
             resource.settle(now)

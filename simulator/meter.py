@@ -59,7 +59,7 @@ class Meter:
         now = float(self.machine.env.now)
         if now <= self._last_tick:
             return
-        self.machine.settle()
+        self.machine.settle_energy()
         for index, domain in enumerate(self.domains):
             joules = domain.load_joules()
             if now - self._last_tick > 0.5 * self.tick:
@@ -71,6 +71,7 @@ class Meter:
         start, end = self._bin_start, self._last_tick
         if end <= start:
             return
+        self.machine.settle()
         for index, domain in enumerate(self.domains):
             own = domain.own_joules()
             budget = float("nan") if domain.budget is None else domain.budget

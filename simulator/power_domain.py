@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edgewright.hwmodels import bus_peak_W, storage_peak_W
 from edgewright.simulator.availability import Cause
-from edgewright.simulator.energy import Account
+from edgewright.simulator.energy import Account, Total
 from edgewright.simulator.machine import Machine
 from edgewright.simulator.power_supply import FixedSupply, Supply
 
@@ -103,6 +103,12 @@ class Domain:
         self._outages: dict[Cause, None] = {}
         self._accounts = {device: _opened(machine, _owners_of(machine, device)) for device in devices}
         self._others = _opened(machine, owners)
+        self._total = Total()
+        for device, accounts in self._accounts.items():
+            for *_, each in accounts:
+                each.join(self._total, 1.0 / machine.cluster.devices[device].supply_efficiency, float(machine.env.now))
+        for *_, each in self._others:
+            each.join(self._total, 1.0, float(machine.env.now))
 
     # -- energy ----------------------------------------------------------------------------------------------------------------------------
 
@@ -146,8 +152,7 @@ class Domain:
     def _given(self) -> float:
         """What its supply has given: to devices, links, inner domains, and the overhead."""
         now = float(self.machine.env.now)
-        own = sum(map(self.device_joules, self.devices)) + sum(each.settle(now) for *_, each in self._others)
-        return own + self._overhead.settle(now) + sum(child.load_joules() for child in self.children)
+        return self._total.joules(now) + self._overhead.settle(now) + sum(child.load_joules() for child in self.children)
 
     # -- what it holds -------------------------------------------------------------------------------------------------------------------
 

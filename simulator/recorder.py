@@ -130,6 +130,8 @@ class Recorder:
 
     def gaps(self, requests: Sequence[Request], ends: NDArray[np.float64]) -> None:
         """Every one of these requests gets a token at each of these times: note the time since its last, if users see it."""
+        if not requests:
+            return
         by_service: dict[str, list[float]] = {}
         for request in requests:
             if request.last_token is not None and request.streams and self.measures(request.root):

@@ -12,7 +12,7 @@ import numpy as np
 from edgewright.policies.compile import CompiledPlan, Strand, compile_plan
 from edgewright.policies.families import Placement, Program
 from edgewright.policies.plan import Compute
-from edgewright.policies.timeline import Timeline, conflicts, timeline
+from edgewright.policies.timeline import conflicts, timeline
 from edgewright.policies.views import Stage
 from edgewright.simulator.assemble_memory import Capacity, state_bytes
 from edgewright.simulator.blocks import BlockPool
@@ -31,7 +31,7 @@ from edgewright.simulator.program import program_of
 from edgewright.simulator.request import Request
 from edgewright.simulator.scripts import ScriptRun
 from edgewright.simulator.stepping import step_at
-from edgewright.simulator.stretch import Stretch, can_stretch
+from edgewright.simulator.stretch import Course, Stretch, can_stretch
 from edgewright.simulator.swap import SwapSpace
 from edgewright.workloads import Step, Stream
 from edgewright.workloads.outcomes import Outcomes
@@ -88,8 +88,11 @@ class Replica:
         self._runner: PlanRunner | None = None
         self.strand: Strand | None = None
         self._conflicts: dict[frozenset[str], bool] = {}
-        self._timelines: dict[int, Timeline] = {}
+        self._courses: dict[int, Course] = {}
         self._followed: set[str] = set()
+        self._used: tuple[str, ...] = ()
+        self._prices: tuple[float, ...] = ()
+        self._cluster = machine.cluster
         self._epoch = machine.epoch
         self._fresh_experts()
         self._rewire()
@@ -250,7 +253,7 @@ class Replica:
         """A stretch over these steps, not yet begun; None if the plan is not alone, or in its own way."""
         if self.strand is None or self._runner is None:
             return None
-        known = self._known_timeline(step)
+        known = self._known_course(step)
         stretch = Stretch(self._runner, self.strand, step, iterations, on_end, on_token, partial(step_at, step), known)
         return stretch if stretch.possible() and not self._in_its_own_way(stretch) else None
 
@@ -261,20 +264,32 @@ class Replica:
             self._conflicts[used] = conflicts(stretch.strand, stretch.line.demands)
         return self._conflicts[used]
 
-    def _known_timeline(self, step: Step) -> Timeline | None:
-        """The timeline of a one-shot step at present clocks and capacities, priced once; None for tokens, which are hardly ever alike."""
+    def _known_course(self, step: Step) -> Course | None:
+        """The course of a one-shot step at present clocks and capacities, priced once; None for tokens, which are hardly ever alike."""
         if self.strand is None or not step.items:
             return None
         machine = self.machine
-        machine.refresh(self._followed)
-        if self._epoch != machine.epoch:
-            self._timelines.clear()
+        if machine.epoch != self._epoch or self._followed:
+            machine.refresh(self._followed)
+            prices = self._prices_now()
+            if machine.cluster is not self._cluster or prices != self._prices:
+                self._courses.clear()
+                self._cluster, self._prices = machine.cluster, prices
             self._epoch = machine.epoch
-        if step.items not in self._timelines:
-            found = self._timelines[step.items] = timeline(self.strand, machine.cluster, step, machine.clocks, machine.capacities)
+        if step.items not in self._courses:
+            found = timeline(self.strand, machine.cluster, step, machine.clocks, machine.capacities)
+            self._courses[step.items] = Course(found, 1)
             used = {name for demand in found.demands for name in demand.usage}
+            self._used = tuple(dict.fromkeys((*self._used, *sorted(used))))
             self._followed |= {name for name in used if machine.resources[name].following is not None}
-        return self._timelines[step.items]
+            self._prices = self._prices_now()
+        return self._courses[step.items]
+
+    def _prices_now(self) -> tuple[float, ...]:
+        """What the timelines that are known depend on: clocks of the engines, capacities of what they use."""
+        machine = self.machine
+        clocks = [machine.clocks.get(engine, 1.0) for engine in self._engines]
+        return (*clocks, *(machine.resources[name].capacity for name in self._used))
 
     def interpret(self, step: Step, requests: Sequence[Request], on_token: Callable[[], None]) -> None:
         """Run one step of these requests operation by operation."""
@@ -443,6 +458,8 @@ class Replica:
     @property
     def running(self) -> int:
         """Requests in batches."""
+        if len(self.lanes) == 1:
+            return len(self.lanes[0].running)
         return sum(len(lane.running) for lane in self.lanes)
 
     @property

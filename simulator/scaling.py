@@ -41,6 +41,7 @@ class Scaler:
         self._by_name = {view.name: view for view in self.views}
         self._decision = Scaling()
         self._asked = False
+        self._leaving: dict[str, Replica] = {}
         self._version = 0
         self._looks = (0.0, 0)
         self._joules = (0.0, 0.0)
@@ -104,15 +105,15 @@ class Scaler:
             self.act()
 
     def changed(self) -> None:
-        """A replica has changed its state, or has nothing more to do: look at the end of this moment."""
-        if not self._asked:
+        """A replica has changed its state, or has nothing more to do: look at the end of this moment, if that can matter to anybody."""
+        if not self._asked and (self._leaving or self._decision.change):
             self._asked = True
             self.machine.after(0.0, self._look)
 
     def _look(self) -> None:
         self._asked = False
-        for view in self.views:
-            self._settle(view.replica)
+        for replica in tuple(self._leaving.values()):
+            self._settle(replica)
         if self._decision.change:
             self.act()
 
@@ -133,6 +134,7 @@ class Scaler:
             life.look()
         elif command.action in ("drain", "sleep") and life.state not in ("stopped", "asleep"):
             life.draining, life.to_sleep = True, command.action == "sleep"
+            self._leaving[replica.name] = replica
             life.look()
             self._settle(replica)
         elif command.action == "stop" and life.state != "stopped":
@@ -141,8 +143,12 @@ class Scaler:
     def _settle(self, replica: Replica) -> None:
         """A draining replica that has served what it had, and to which nothing is on its way, stops or goes to sleep."""
         life = replica.life
-        if not life.draining or life.state == "stopped" or replica.queued + replica.running or self.service.bound_to(replica, True, False):
+        if not life.draining or life.state == "stopped":
+            self._leaving.pop(replica.name, None)
             return
+        if replica.queued + replica.running or self.service.bound_to(replica, True, False):
+            return
+        del self._leaving[replica.name]
         if not life.to_sleep:
             self._stop(replica)
             return

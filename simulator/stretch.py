@@ -23,7 +23,7 @@ from edgewright.simulator.interpreter import TIMED
 from edgewright.simulator.plan_runner import PlanRunner
 from edgewright.workloads import Step
 
-__all__ = ["Stretch", "at_iteration", "can_stretch"]
+__all__ = ["Course", "Stretch", "at_iteration", "can_stretch"]
 
 
 def can_stretch(strand: Strand) -> bool:
@@ -36,6 +36,42 @@ def can_stretch(strand: Strand) -> bool:
     )
 
 
+class Course:
+    """What of a stretch follows from its timeline and the number of its iterations alone; of steps that are alike it is the same.
+
+    Attributes:
+        line: the strand's timeline.
+        engines, resources, links: what it uses; see `Stretch`.
+        settles: whether everything ends, and nothing of an iteration outlives its token.
+        whole: by account (see `_Accounts`), the amounts of the first iteration, the first two, and so on.
+        parts: account, amount per iteration, and when it begins and ends to accrue.
+    """
+
+    __slots__ = ("engines", "line", "links", "parts", "resources", "settles", "whole")
+
+    def __init__(self, line: Timeline, iterations: int) -> None:
+        self.line = line
+        self.engines = {demand.engine for demand in line.demands if demand.engine is not None}
+        self.resources = {name for demand in line.demands for name in demand.usage}
+        self.links = {name for demand in line.demands for name in demand.traffic}
+        within = np.all(np.asarray(line.last) <= np.asarray(line.token) * (1.0 + 1e-12))
+        self.settles = bool(within and np.all(np.isfinite(line.last)))
+        self.parts: list[tuple[tuple[str, str], Any, Any, Any]] = []
+        self.whole: dict[tuple[str, str], NDArray[np.float64]] = {}
+        if self.settles:
+            self._add_up(iterations)
+
+    def _add_up(self, iterations: int) -> None:
+        line = self.line
+        sums: dict[tuple[str, str], Any] = {}
+        for node, demand in enumerate(line.demands):
+            for key, amount, begin in _entries(demand, line.start[node], line.end[node]):
+                sums[key] = sums.get(key, 0.0) + amount
+                self.parts.append((key, amount, begin, line.end[node]))
+        for key, total in sums.items():
+            self.whole[key] = np.cumsum(np.broadcast_to(np.asarray(total, dtype=float), (iterations,)))
+
+
 class Stretch:
     """Iterations of a strand, jumped over.
 
@@ -44,7 +80,7 @@ class Stretch:
         iterations: how many it will run; lowered by `stop_after_current`.
         resources, links: shared resources that its flows use, and links that its messages cross, however small.
         ends: simulated time at which each iteration ends.
-        line: the strand's timeline at this step and these clocks; computed if not given.
+        course: what follows from the strand's timeline at this step and these clocks (`line`); computed if not given.
         on_end: called with the number of whole iterations when it is over; the partial one, if it was cut in the middle, has been handed
             to the interpreter, whose token calls `on_token`.
     """
@@ -58,7 +94,7 @@ class Stretch:
         on_end: Callable[[Stretch, int, bool], None],
         on_token: Callable[[], None],
         step_at: Callable[[int], Step],
-        line: Timeline | None = None,
+        course: Course | None = None,
     ) -> None:
         self.runner = runner
         self.machine = runner.scope.machine
@@ -68,13 +104,13 @@ class Stretch:
         self.on_token = on_token
         self.step_at = step_at
         machine = self.machine
-        self.line = timeline(strand, machine.cluster, step, machine.clocks, machine.capacities) if line is None else line
+        if course is None:
+            course = Course(timeline(strand, machine.cluster, step, machine.clocks, machine.capacities), iterations)
+        self.course = course
+        self.line = course.line
         self.started = self.machine.env.now
-        lengths = np.broadcast_to(np.asarray(self.line.token, dtype=float), (iterations,))
-        self.ends: NDArray[np.float64] = np.cumsum(np.concatenate(([self.started], lengths)))[1:]
-        self.engines = {demand.engine for demand in self.line.demands if demand.engine is not None}
-        self.resources = {name for demand in self.line.demands for name in demand.usage}
-        self.links = {name for demand in self.line.demands for name in demand.traffic}
+        self.ends = _ends(self.started, self.line.token, iterations)
+        self.engines, self.resources, self.links = course.engines, course.resources, course.links
         self._accounts = _Accounts(self)
         self._version = 0
 
@@ -86,20 +122,18 @@ class Stretch:
     def possible(self) -> bool:
         """Whether nothing else uses its engines and resources, all of them work, and nothing of an iteration outlives its token."""
         impair = self.machine.impair
-        if not np.all(np.isfinite(self.line.last)) or not impair.dead.keys().isdisjoint(self.links):
+        if not self.course.settles or not impair.dead.keys().isdisjoint(self.links):
             return False
         if any(self.machine.resources[name].following is not None for name in self.links - self.resources):
             return False
         if any(f"{storage}.read" in self.resources for storage in impair.erring):
             return False
-        ends_with_token = np.all(np.asarray(self.line.last) <= np.asarray(self.line.token) * (1.0 + 1e-12))
-        return bool(ends_with_token) and self.machine.free(self.engines, self.resources)
+        return self.machine.free(self.engines, self.resources)
 
     def begin(self) -> Stretch:
         """Claim what it uses and jump to its end."""
         self.machine.claim(self.engines, self.resources, self.cut)
         self.machine.stretches[self] = None
-        self._accounts.open()
         self._schedule()
         return self
 
@@ -171,24 +205,11 @@ class _Accounts:
     def __init__(self, stretch: Stretch) -> None:
         self.stretch = stretch
         self.settled: dict[tuple[str, str], float] = {}
-        self.whole: dict[tuple[str, str], NDArray[np.float64]] = {}
-        self.parts: list[tuple[tuple[str, str], Any, Any, Any]] = []
-
-    def open(self) -> None:
-        """Add up each account over whole iterations."""
-        line, count = self.stretch.line, len(self.stretch.ends)
-        sums: dict[tuple[str, str], Any] = {}
-        for node, demand in enumerate(line.demands):
-            for key, amount, begin in _entries(demand, line.start[node], line.end[node]):
-                sums[key] = sums.get(key, 0.0) + amount
-                self.parts.append((key, amount, begin, line.end[node]))
-        for key, total in sums.items():
-            self.whole[key] = np.cumsum(np.broadcast_to(np.asarray(total, dtype=float), (count,)))
 
     def settle(self, now: float, whole: int) -> None:
         """Put into the machine's accounts what came since the last settling; `whole` iterations have ended."""
         stretch = self.stretch
-        totals = {key: (float(sums[whole - 1]) if whole else 0.0) for key, sums in self.whole.items()}
+        totals = {key: (float(sums[whole - 1]) if whole else 0.0) for key, sums in stretch.course.whole.items()}
         if whole < stretch.iterations:
             self._add_partial(totals, whole, now - stretch.began(whole))
         for key, total in totals.items():
@@ -196,7 +217,7 @@ class _Accounts:
         self.settled = totals
 
     def _add_partial(self, totals: dict[tuple[str, str], float], whole: int, elapsed: float) -> None:
-        for key, amount, begin, end in self.parts:
+        for key, amount, begin, end in self.stretch.course.parts:
             first, last = at_iteration(begin, whole), at_iteration(end, whole)
             if elapsed >= last:
                 totals[key] += at_iteration(amount, whole)
@@ -241,3 +262,11 @@ def at_iteration(quantity: Any, iteration: int) -> float:
     if isinstance(quantity, np.ndarray) and quantity.ndim:
         return float(quantity[iteration])
     return float(quantity)
+
+
+def _ends(started: float, token: Any, iterations: int) -> NDArray[np.float64]:
+    """Times at which iterations end that begin one after another."""
+    if iterations == 1:
+        return np.array((started + at_iteration(token, 0),))
+    lengths = np.broadcast_to(np.asarray(token, dtype=float), (iterations,))
+    return np.cumsum(np.concatenate(((started,), lengths)))[1:]

@@ -8,7 +8,9 @@ from types import MappingProxyType
 
 import click
 
+from edgewright.experiments.benchmarks.cluster import cluster
 from edgewright.experiments.benchmarks.events import events
+from edgewright.experiments.benchmarks.fleet import fleet
 from edgewright.experiments.benchmarks.memory import memory
 from edgewright.experiments.benchmarks.page import README, write_tables
 from edgewright.experiments.benchmarks.pricing import pricing
@@ -28,6 +30,9 @@ BENCHMARKS: Mapping[str, Callable[[], Iterator[Row]]] = MappingProxyType(
         "events": events,
         "pricing": pricing,
         "startup": startup,
+        "cluster": cluster,
+        "fleet-small": partial(fleet, 100, 3600.0),
+        "fleet": fleet,
         "llm-1k": partial(llm, 1_000),
         "llm-100k": partial(llm, 100_000, 1),
         "growth-1m": partial(growth, (10_000, 1_000_000)),
@@ -36,7 +41,7 @@ BENCHMARKS: Mapping[str, Callable[[], Iterator[Row]]] = MappingProxyType(
 )
 """The benchmarks by name."""
 
-LONG = ("llm-1k", "llm-100k", "growth-1m", "memory-1m")
+LONG = ("cluster", "fleet", "llm-1k", "llm-100k", "growth-1m", "memory-1m")
 """Those that run only when they are named: they take minutes, or repeat others at another size."""
 
 

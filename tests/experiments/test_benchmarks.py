@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgewright.experiments.benchmarks import __main__ as command
-from edgewright.experiments.benchmarks import memory, page, startup, versus
+from edgewright.experiments.benchmarks import cluster, fleet, memory, page, startup, versus
 from edgewright.experiments.benchmarks.events import bare, fixed_scenario
 from edgewright.experiments.benchmarks.llm import llm_scenario, run_llm
 from edgewright.experiments.benchmarks.llm_peer import StepTimes, jobs_of
@@ -114,3 +114,24 @@ def test_memory_takes_off_what_a_small_run_needs(monkeypatch):
 @pytest.mark.parametrize("way", ["streamed", "kept"])
 def test_a_run_alone_tells_its_peak(way):
     assert memory.run_alone(way, 2.0, 5) > 1e7
+
+
+def test_a_small_fleet_is_served_and_says_what_the_real_one_would_take():
+    rows = {row.unit: row for row in fleet.fleet(20, 120.0)}
+    assert fleet.fleet_scenario(20, 60.0).cluster.devices["board"].count == 20
+    requests = rows["CPU us"].value
+    assert list(fleet.fleet(20, 120.0))[-1].target == Target(1800.0, False)
+    assert requests > 0.0
+    assert rows["GB"].value > 0.05
+
+
+def test_the_cluster_has_what_is_asked_of_it():
+    """A hundred devices of four kinds, twelve of them tensor parallel over one switch, fifty requests per second."""
+    scenario = cluster.cluster_scenario(5.0)
+    assert len(scenario.cluster.instances()) == 100
+    assert sum(cluster.RATES.values()) == pytest.approx(50.0)
+    sharded = [replica for replica in scenario.services["assistant"].replicas if len(replica.devices or ()) == 4]
+    assert len(sharded) == 3
+    result = run_llm(Simulation(cluster.cluster_scenario(5.0, ("frames",))))
+    assert set(result.tables["jobs"]["status"]) <= {"completed", "failed"}
+    assert {"rack", "other"} == set(result.tables["power"]["domain"])

@@ -5,7 +5,21 @@ import math
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from edgewright.hwmodels.units import UNITS, Bytes, BytesPerSecond, Fraction, Hertz, Joules, PerSecond, Seconds, UnitError, Watts, parse
+from edgewright.hwmodels import units
+from edgewright.hwmodels.units import (
+    UNITS,
+    USUAL,
+    Bytes,
+    BytesPerSecond,
+    Fraction,
+    Hertz,
+    Joules,
+    PerSecond,
+    Seconds,
+    UnitError,
+    Watts,
+    parse,
+)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +139,16 @@ import sys
 from edgewright.hwmodels.units import Bytes, parse
 assert parse(5, "byte") == parse("5", "byte") == 5.0 and parse("5 %", "") == 0.05
 assert not {"pint", "pydantic", "numpy"} & set(sys.modules), sys.modules.keys()
-parse("5 kB", "byte")
+assert parse("5 kB", "byte") == 5e3 and "pint" not in sys.modules
+parse("1 week", "second")
 print("pint" in sys.modules)
 """
     assert run_fresh(program) == "True\n"
+
+
+@pytest.mark.parametrize("unit", USUAL)
+def test_the_usual_units_are_what_pint_says(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit: `min`, `day` and the like as pint's; `GB/s` and `Mbps` as `parse` spells them for it."""
+    ours = {(head, name): parse(f"{head!r} {name}", unit) for name in USUAL[unit] for head in (0.1, 1.0, 3.7, 40.0, 1234.5)}
+    monkeypatch.setattr(units, "USUAL", {})
+    assert {(head, name): parse(f"{head!r} {name}", unit) for head, name in ours} == ours
