@@ -158,7 +158,7 @@ def _engine(scenario: Scenario, service: ServiceTable, cluster: Cluster, root: s
     """The service's engine; the host's time of a step is that of the root device's software, where the scenario does not set it."""
     from edgewright.hwmodels.software import software
 
-    engine, family = service.engine.built(), scenario.cluster.instances()[root].software
+    engine, family = service.engine.built(), scenario.cluster.group_of(root).software
     if family is None:
         return engine
     device = cluster.devices[root]

@@ -118,9 +118,15 @@ def set_aside(setups: Sequence[Setup], capacities: Mapping[str, Capacity]) -> di
 def kv_memory(setups: Sequence[Setup], devices: Mapping[str, Device]) -> dict[str, dict[str, float]]:
     """Bytes of KV memory by replica's scope and device; raises `Shortage` where weights leave nothing."""
     shares: dict[str, dict[str, float]] = {setup.scope: {} for setup in setups}
+    there: dict[str, list[Setup]] = {}
+    swapped_to: dict[str, float] = {}
+    for setup in setups:
+        for name in setup.placement.parts:
+            there.setdefault(name, []).append(setup)
+        for name, nbytes in swap_on_hosts(setup).items():
+            swapped_to[name] = swapped_to.get(name, 0.0) + nbytes
     for name, device in devices.items():
-        here = [setup for setup in setups if name in setup.placement.parts]
-        swapped = sum(swap_on_hosts(setup).get(name, 0.0) for setup in setups)
+        here, swapped = there.get(name, []), swapped_to.get(name, 0.0)
         sharing = [setup for setup in here if setup.tables[1].kv_capacity is None and _caches(setup, name)]
         for setup in here:
             own = setup.tables[1].kv_capacity

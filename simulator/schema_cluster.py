@@ -108,6 +108,13 @@ class DeviceGroup(Table):
         """Names of the devices that a group called `name` stands for."""
         return (name,) if self.count is None else tuple(f"{name}{index}" for index in range(self.count))
 
+    def holds(self, name: str, instance: str) -> bool:
+        """Whether a device is one of those that a group called `name` stands for."""
+        if self.count is None:
+            return instance == name
+        number = instance.removeprefix(name)
+        return number != instance and number.isdecimal() and str(int(number)) == number and int(number) < self.count
+
 
 class LinkGroup(Table):
     """A link between two ends, each a device, a group of devices, a switch or an entry point."""
@@ -178,9 +185,11 @@ class ClusterTable(Table):
     def _consistent(self) -> ClusterTable:
         require_distinct(self._named(), "device, switch or entry point")
         require_distinct(((link.name, ("links", index, "name")) for index, link in enumerate(self.links)), "link")
+        known = dict.fromkeys(self.names())
         for index, link in enumerate(self.links):
             for end, name in enumerate(link.between):
-                require_known(name, self.names(), "device, group, switch or entry point", ("links", index, "between", end))
+                if name not in known:
+                    require_known(name, known, "device, group, switch or entry point", ("links", index, "between", end))
         self._require_devices()
         self._require_catalogued()
         self._require_hosts()
@@ -199,6 +208,10 @@ class ClusterTable(Table):
     def instances(self) -> dict[str, DeviceGroup]:
         """Every device of the cluster by instance name, in the scenario's order."""
         return {instance: group for name, group in self.devices.items() for instance in group.instances(name)}
+
+    def group_of(self, instance: str) -> DeviceGroup:
+        """The group that a device is of."""
+        return next(group for name, group in self.devices.items() if group.holds(name, instance))
 
     def members(self, name: str) -> tuple[str, ...]:
         """What a name stands for: the instances of a group, or the node itself."""

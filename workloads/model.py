@@ -228,8 +228,16 @@ class Model:
         While a block runs, its inputs, everything read later and its output are alive (the two-buffer rule of a plain chain).
         `in_place`: blocks that may do so overwrite an input that nobody reads later.
         """
-        scratch = tuple((block.internal, block.in_place if in_place else None) for block in self.blocks)
-        return peak_numbers(self._tensors, scratch) * rows * format.activation_bytes
+        found = self._peaks.get(in_place)
+        if found is None:
+            scratch = tuple((block.internal, block.in_place if in_place else None) for block in self.blocks)
+            found = self._peaks[in_place] = peak_numbers(self._tensors, scratch)
+        return found * rows * format.activation_bytes
+
+    @cached_property
+    def _peaks(self) -> dict[bool, float]:
+        """Most numbers per row alive at once, by whether blocks overwrite their inputs, worked out once."""
+        return {}
 
     # -- work ----------------------------------------------------------------------------------------------------------------------
 

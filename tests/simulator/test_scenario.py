@@ -20,6 +20,7 @@ from edgewright.simulator.errors import ScenarioError, choices
 from edgewright.simulator.loader import shipped_scenarios
 from edgewright.simulator.presets import PRESETS
 from edgewright.simulator.scenario import Scenario
+from edgewright.simulator.schema_cluster import DeviceGroup
 
 TABLES: dict[str, Any] = {
     "name": "tiny",
@@ -282,3 +283,12 @@ def test_the_schema_of_files_knows_short_forms_and_choices() -> None:
     assert set(window["properties"]) == {"policy", "sinks", "window", "bits"}
     assert "extends" in schema["properties"]
     json.dumps(schema)
+
+
+@pytest.mark.parametrize("count", [None, 1, 12])
+def test_the_group_of_a_device_is_the_one_that_stands_for_it(count: int | None) -> None:
+    """Names that begin alike (`a1` and `a12` of `a`, and a group `a1`), numbers written otherwise, and numbers that are too high."""
+    groups = {name: DeviceGroup(device="rpi5_8gb", count=count) for name in ("a", "b")}
+    names = [*(name for group in groups for name in (group, *(f"{group}{i}" for i in range(15)))), "a01", "a-1", "ab", "c0"]
+    found = {name: [group for group, table in groups.items() if table.holds(group, name)] for name in names}
+    assert found == {name: [group for group, table in groups.items() if name in table.instances(group)] for name in names}
