@@ -10,10 +10,11 @@ Amounts may be arrays, elementwise.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from edgewright.hwmodels.arrays import choose, greatest, nowhere_negative, positive
@@ -21,6 +22,7 @@ from edgewright.hwmodels.collectives import phases, stages
 from edgewright.hwmodels.condition import AS_SPECIFIED, Condition
 from edgewright.hwmodels.demand import Demand
 from edgewright.hwmodels.messages import Bundle, Round, bundle, compile_rounds, rounds_demand
+from edgewright.hwmodels.nearby import clustered
 from edgewright.hwmodels.roofline import Price, price
 from edgewright.hwmodels.specs import Device, Engine
 from edgewright.hwmodels.storage_access import access, channels
@@ -53,7 +55,8 @@ class Cluster:
         condition: what is not as specified at the moment.
 
     Raises:
-        ValueError: a name used twice, an end or device that does not exist, or a link that contradicts itself.
+        ValueError: a name used twice (devices and connections draw energy and fail by their names, so these are of one kind), an end or
+            device that does not exist, or a link that contradicts itself.
     """
 
     devices: Mapping[str, Device]
@@ -66,6 +69,7 @@ class Cluster:
     def __post_init__(self) -> None:
         _check_unique("node", [*self.devices, *self.switches])
         _check_unique("connection", [connection.name for connection in self.connections])
+        _check_unique("device or connection", [*self.devices, *(connection.name for connection in self.connections)])
         _check_unique("storage", [f"{each.device}.{each.name}" for each in self.attachments])
         for connection in self.connections:
             self._check_connection(connection)
@@ -269,7 +273,7 @@ class Cluster:
         """
         members = tuple(devices)
         if members not in self._near:
-            self._near[members] = _clustered(members, sorted((self._distance(a, b), a, b) for a, b in combinations(members, 2)))
+            self._near[members] = clustered(members, sorted((self._distance(a, b), a, b) for a, b in combinations(members, 2)))
         return self._near[members]
 
     def load(
@@ -473,32 +477,8 @@ def _frozen(items: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(item if isinstance(item, (int, float, str)) else tuple(item) for item in items)
 
 
-def _clustered(devices: Sequence[str], apart: Iterable[tuple[float, str, str]]) -> tuple[tuple[str, ...], ...]:
-    """The groups of `nearby`, from the distances of all pairs, the least first."""
-    groups = {device: [device] for device in devices}
-    joins: list[tuple[float, str, str]] = []
-    for distance, a, b in apart:
-        if _merged(groups, a, b):
-            joins.append((distance, a, b))
-    jumps = [(after[0] / before[0], place) for place, (before, after) in enumerate(pairwise(joins), 1) if after[0] > 2.0 * before[0]]
-    groups = {device: [device] for device in devices}
-    for _, a, b in joins[: max(jumps)[1]] if jumps else joins:
-        _merged(groups, a, b)
-    return tuple(dict.fromkeys(tuple(device for device in devices if groups[device] is groups[each]) for each in devices))
-
-
-def _merged(groups: dict[str, list[str]], a: str, b: str) -> bool:
-    """Join the groups of two devices, the smaller to the larger; False if they are in one already."""
-    if groups[a] is groups[b]:
-        return False
-    large, small = sorted((groups[a], groups[b]), key=len, reverse=True)
-    large += small
-    groups.update(dict.fromkeys(small, large))
-    return True
-
-
 def _check_unique(what: str, names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise ValueError(f"{what} named twice: {', '.join(twice)}")
 

@@ -106,14 +106,8 @@ def build_placements(scenario: Scenario, cluster: Cluster) -> tuple[Setup, ...]:
 
 def connections_of(table: ClusterTable, link: LinkGroup) -> Iterator[Connection]:
     """The connections that a link of the scenario stands for."""
-    first, second = link.between
     spec = link_of(link)
-    for a in table.members(first):
-        for b in table.members(second):
-            if first == second and a >= b:
-                continue
-            suffix = "-".join(filter(None, (a.removeprefix(first), b.removeprefix(second))))
-            yield Connection(f"{link.name}{suffix}", (a, b), spec, link.medium)
+    yield from (Connection(name, ends, spec, link.medium) for name, ends in table.joined(link))
 
 
 def _setup(

@@ -57,7 +57,9 @@ class Account:
         self._gain = 1.0
 
     def join(self, total: Total, gain: float, now: float) -> None:
-        """From now on, `gain` times its energy, what it has had included, is in that total."""
+        """From now on, `gain` times its energy, what it has had included, is in that total; `ValueError` if it is in one already."""
+        if self._total is not None:
+            raise ValueError("energy that is in a total already would be counted twice")
         total.put(self.settle(now) * gain)
         total.change(self.watts * gain, now)
         self._total, self._gain = total, gain

@@ -190,6 +190,7 @@ class ClusterTable(Table):
             for end, name in enumerate(link.between):
                 if name not in known:
                     require_known(name, known, "device, group, switch or entry point", ("links", index, "between", end))
+        require_distinct(self._owners(), "device or link")
         self._require_devices()
         self._require_catalogued()
         self._require_hosts()
@@ -217,6 +218,15 @@ class ClusterTable(Table):
         """What a name stands for: the instances of a group, or the node itself."""
         return self.devices[name].instances(name) if name in self.devices else (name,)
 
+    def joined(self, link: LinkGroup) -> Iterator[tuple[str, tuple[str, str]]]:
+        """Name and ends of every connection that a link stands for."""
+        first, second = link.between
+        for a in self.members(first):
+            for b in self.members(second):
+                if first != second or a < b:
+                    suffix = "-".join(filter(None, (a.removeprefix(first), b.removeprefix(second))))
+                    yield f"{link.name}{suffix}", (a, b)
+
     def names(self) -> tuple[str, ...]:
         """Every name that a link, a replica or a workload may refer to: groups, instances, switches, entry points."""
         return tuple(dict.fromkeys((*self.devices, *self.instances(), *self.switches, *self.nodes)))
@@ -226,6 +236,13 @@ class ClusterTable(Table):
             yield from ((instance, ("devices", name)) for instance in group.instances(name))
         yield from ((name, ("switches", index)) for index, name in enumerate(self.switches))
         yield from ((name, ("nodes", index)) for index, name in enumerate(self.nodes))
+
+    def _owners(self) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+        """What draws energy, and fails, by its name: devices and connections."""
+        for name, group in self.devices.items():
+            yield from ((instance, ("devices", name)) for instance in group.instances(name))
+        for index, link in enumerate(self.links):
+            yield from ((name, ("links", index, "name")) for name, _ in self.joined(link))
 
     def _require_devices(self) -> None:
         from edgewright.simulator.assemble_devices import device_names

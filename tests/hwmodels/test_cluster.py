@@ -280,6 +280,7 @@ def test_bad_questions_are_refused() -> None:
     ("match", "parts"),
     [
         ("node named twice: a", {"switches": ("a",)}),
+        ("device or connection named twice: a", {"connections": (Connection("a", ("a", "b"), LAN),)}),
         ("connection named twice: l", {"connections": (Connection("l", ("a", "b"), LAN), Connection("l", ("a", "b"), LAN))}),
         ("ends at unknown node 'x'", {"connections": (Connection("l", ("a", "x"), LAN),)}),
         ("joins 'a' to itself", {"connections": (Connection("l", ("a", "a"), LAN),)}),

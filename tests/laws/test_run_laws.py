@@ -353,8 +353,8 @@ def _supplies_lose_unseen(self, rows=Domain.energy_rows):
     return [row for row in rows(self) if row[1] != "supply"]
 
 
-def _energy_comes_back(self, joules):
-    self.joules -= 1e6 * joules
+def _energy_comes_back(self, joules, put=Account.put):
+    put(self, -1e6 * joules)
 
 
 def _pools_overflow(self):

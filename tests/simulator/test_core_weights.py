@@ -78,7 +78,7 @@ def frames(**traffic):
         arrivals = {"process": "periodic", "period": 10}
         return {"service": name, "entry": "user", "arrivals": arrivals, "lengths": "one_shot", "bytes": "1 MB"}
 
-    links = [{"name": name, "link": "eth_1g", "between": ["hub", name]} for name in ("left", "right")]
+    links = [{"name": f"to-{name}", "link": "eth_1g", "between": ["hub", name]} for name in ("left", "right")]
     wire = {"name": "wire", "link": "eth_100m", "between": ["user", "hub"]}
     return {
         "name": "frames",

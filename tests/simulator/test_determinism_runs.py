@@ -26,8 +26,8 @@ SCENARIO = {
         "nodes": ["user"],
         "links": [
             {"name": "lan", "link": "eth_1g", "between": ["hub", "pi"]},
-            {"name": "spare", "link": "eth_1g", "between": ["hub", "spare"]},
-            {"name": "orin", "link": "eth_1g", "between": ["hub", "orin"]},
+            {"name": "lan-spare", "link": "eth_1g", "between": ["hub", "spare"]},
+            {"name": "lan-orin", "link": "eth_1g", "between": ["hub", "orin"]},
             {"name": "air", "link": "wifi6", "between": ["user", "hub"]},
         ],
     },

@@ -214,7 +214,7 @@ def test_a_router_that_knows_speeds_beats_one_that_counts():
     uneven = scenario.override(
         {
             "cluster.devices.card": {"device": "rtx4090"},
-            "cluster.links": [{"name": name, "link": "eth_1g", "between": [name, "switch"]} for name in ("d", "card", "users")],
+            "cluster.links": [{"name": f"to-{name}", "link": "eth_1g", "between": [name, "switch"]} for name in ("d", "card", "users")],
             "services.s.replicas": [{"name": name, "devices": [name]} for name in ("d", "card")],
         }
     )

@@ -203,6 +203,20 @@ BAD: dict[str, tuple[str, Any, str, str, str]] = {
         "besides replicas or a model",
         "one or the other",
     ),
+    "a link named as a device": (
+        f"{LINK}.0.name",
+        "gpu",
+        f"{LINK}.0.name",
+        "a second device or link, after devices.gpu",
+        "a name used once",
+    ),
+    "links named as devices": (
+        f"{LINK}.1.name",
+        "pi",
+        f"{LINK}.1.name",
+        "'pi0' is the name of a second device or link",
+        "a name used once",
+    ),
     # What only the built system shows.
     "cache on a storage that is not there": (
         "services.small.kv",
