@@ -10,28 +10,34 @@ Long runs are cut: `otherData` in the file says how much of each table it shows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from edgewright.simulator.intervals import envelope, lanes
+from edgewright.simulator.intervals import Envelope, envelope, lanes
+from edgewright.simulator.stored import first_rows, groups, rows_of
 from edgewright.simulator.tables import rows_by
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from edgewright.simulator.intervals import Floats
     from edgewright.simulator.result_meta import Recorded
     from edgewright.simulator.tables import Columns
 
-__all__ = ["MOST_JOBS", "MOST_SLICES", "trace_events", "write_trace"]
+__all__ = ["MOST_JOBS", "MOST_REPLICAS", "MOST_SLICES", "trace_events", "write_trace"]
 
 MOST_JOBS = 10_000
 """Requests shown of each service, the first to arrive."""
 
 MOST_SLICES = 200_000
 """Rows of `steps`, and of `operations`, shown: the first."""
+
+MOST_REPLICAS = 256
+"""Replicas whose queue and KV memory are shown as counters: the first to have any."""
 
 _TIMES = ("arrival_s", "scheduled_s", "first_token_s", "finished_s")
 _ABOUT = ("status", "reason", "replica", "prompt_tokens", "output_tokens", "preemptions")
@@ -64,28 +70,35 @@ class _Tracks:
 
 def write_trace(run: Recorded, path: Path) -> None:
     """Write the trace, one event per line."""
-    lines = ",\n".join(json.dumps(event, separators=(",", ":"), ensure_ascii=False) for event in trace_events(run))
     shown = json.dumps(_shown(run), ensure_ascii=False)
-    path.write_text(f'{{"displayTimeUnit":"ms","otherData":{shown},"traceEvents":[\n{lines}\n]}}\n', encoding="utf-8")
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{{"displayTimeUnit":"ms","otherData":{shown},"traceEvents":[')
+        for number, event in enumerate(trace_events(run)):
+            file.write(",\n" if number else "\n")
+            file.write(json.dumps(event, separators=(",", ":"), ensure_ascii=False))
+        file.write("\n]}\n")
 
 
-def trace_events(run: Recorded) -> list[Event]:
+def trace_events(run: Recorded) -> Iterator[Event]:
     """All events, those of one request or track in the order of time; names of tracks last."""
     tracks = _Tracks()
-    events = [*_requests(run, tracks), *_steps(run.tables["steps"], tracks), *_operations(run.tables["operations"], tracks)]
-    events += [*_power(run.tables["power"], tracks), *_actuations(run.tables["actuations"], tracks), *_faults(run, tracks)]
-    events += [
-        *_counters(run.tables["queue"], "queue", ("waiting", "running"), tracks),
-        *_counters(run.tables["kv"], "KV", ("blocks",), tracks),
-    ]
-    return [*events, *tracks.names()]
+    yield from _requests(run, tracks)
+    yield from _steps(first_rows(run.tables["steps"], MOST_SLICES), tracks)
+    yield from _operations(first_rows(run.tables["operations"], MOST_SLICES), tracks)
+    yield from _power(run.tables["power"], tracks)
+    yield from _actuations(run.tables["actuations"], tracks)
+    yield from _faults(run, tracks)
+    yield from _counters(run.tables["queue"], "queue", ("waiting", "running"), tracks)
+    yield from _counters(run.tables["kv"], "KV", ("blocks",), tracks)
+    yield from tracks.names()
 
 
 def _shown(run: Recorded) -> dict[str, str]:
     """What of the run is in the trace, in words."""
     services = rows_by(run.tables["jobs"]["service"])
     parts = {f"jobs of {name}": (MOST_JOBS, len(rows)) for name, rows in services.items()}
-    parts |= {name: (MOST_SLICES, len(run.tables[name]["start_s"])) for name in ("steps", "operations")}
+    parts |= {name: (MOST_SLICES, rows_of(run.tables[name])) for name in ("steps", "operations")}
+    parts |= {"counters of replicas": (MOST_REPLICAS, len(run.tables["replicas"]["replica"]))}
     cut = {name: f"all {count}" if count <= most else f"the first {most} of {count}" for name, (most, count) in parts.items()}
     return {"scenario": run.meta["name"], "seed": str(run.meta["seed"]), **cut}
 
@@ -116,8 +129,7 @@ def _nested(job: Mapping[str, Any], title: str, end_s: float) -> Iterator[tuple[
         yield phase, edges[index], [(phase, edges[index + 1]), *closing], {}
 
 
-def _steps(steps: Columns, tracks: _Tracks) -> Iterator[Event]:
-    shown = {column: values[:MOST_SLICES] for column, values in steps.items()}
+def _steps(shown: Columns, tracks: _Tracks) -> Iterator[Event]:
     counts = ("iterations", "decode", "prefill_tokens", "output_tokens", "context_tokens", "waiting", "kv_blocks")
     for replica, rows in rows_by(shown["replica"]).items():
         for lane, (row, start, length) in _laned(shown, rows):
@@ -132,8 +144,7 @@ def _step_name(numbers: Mapping[str, int]) -> str:
     return " + ".join(parts) + (f" × {numbers['iterations']}" if numbers["iterations"] > 1 else "")
 
 
-def _operations(operations: Columns, tracks: _Tracks) -> Iterator[Event]:
-    shown = {column: values[:MOST_SLICES] for column, values in operations.items()}
+def _operations(shown: Columns, tracks: _Tracks) -> Iterator[Event]:
     for resource, rows in rows_by(shown["resource"]).items():
         for lane, (row, start, length) in _laned(shown, rows):
             track = tracks.of("resources", f"{resource} {lane}" if lane else resource)
@@ -154,7 +165,8 @@ def _power(power: Columns, tracks: _Tracks) -> Iterator[Event]:
         track = tracks.of("power", domain)
         for label, column in (("mean", "mean_W"), ("peak", "peak_W"), ("budget", "budget_W")):
             known = rows[np.isfinite(power[column][rows])]
-            yield from _counter(f"{domain} {label} [W]", power["start_s"][known], {"W": power[column][known]}, track)
+            shown = envelope(power["start_s"][known], power[column][known], _COUNTER_BINS)
+            yield from _counter(f"{domain} {label} [W]", "W", *shown, track)
 
 
 def _actuations(actuations: Columns, tracks: _Tracks) -> Iterator[Event]:
@@ -175,17 +187,46 @@ def _faults(run: Recorded, tracks: _Tracks) -> Iterator[Event]:
             yield {"ph": "X", "cat": "fault", "name": table["kind"][row], "ts": start, "dur": length, "args": about, **track}
 
 
-def _counters(table: Columns, label: str, series: Iterable[str], tracks: _Tracks) -> Iterator[Event]:
-    for replica, rows in rows_by(table["replica"]).items():
-        for column in series:
+def _counters(table: Columns, label: str, series: Sequence[str], tracks: _Tracks) -> Iterator[Event]:
+    """Of each replica shown, its series; the table is gone through twice, and never held."""
+    for replica, envelopes in _envelopes(table, series).items():
+        for column, found in zip(series, envelopes, strict=True):
             track = tracks.of(f"replica: {replica}", f"{label}: {column}")
-            yield from _counter(f"{label}: {column}", table["time_s"][rows], {column: table[column][rows]}, track)
+            yield from _counter(f"{label}: {column}", column, *found.points(), track)
 
 
-def _counter(name: str, time: Floats, series: Mapping[str, Floats], track: Event) -> Iterator[Event]:
-    for key, values in series.items():
-        for at, value in zip(*envelope(time, values, _COUNTER_BINS), strict=True):
-            yield {"ph": "C", "name": name, "ts": _ts(at), "args": {key: value.item()}, **track}
+def _envelopes(table: Columns, series: Sequence[str]) -> dict[str, list[Envelope]]:
+    """By replica, the first `MOST_REPLICAS` that appear, the extremes of each series."""
+    spans: dict[str, _Span] = {}
+    for group in groups(table, ("replica", "time_s")):
+        for replica, rows in _shown_rows(group["replica"], spans):
+            first, last = float(group["time_s"][rows[0]]), float(group["time_s"][rows[-1]])
+            before = spans.get(replica, _Span(0, first, last))
+            spans[replica] = _Span(before.samples + len(rows), before.first, last)
+    found = {replica: [Envelope(_COUNTER_BINS, *span) for _ in series] for replica, span in spans.items()}
+    for group in groups(table, ("replica", "time_s", *series)):
+        for replica, rows in _shown_rows(group["replica"], spans):
+            for column, each in zip(series, found[replica], strict=True):
+                each.add(group["time_s"][rows], group[column][rows])
+    return found
+
+
+class _Span(NamedTuple):
+    samples: int
+    first: float
+    last: float
+
+
+def _shown_rows(names: NDArray[Any], known: Mapping[str, Any]) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """Rows by name, of those that are known, or may become so."""
+    for name, rows in rows_by(names).items():
+        if name in known or len(known) < MOST_REPLICAS:
+            yield name, rows
+
+
+def _counter(name: str, key: str, time: Floats, values: Floats, track: Event) -> Iterator[Event]:
+    for at, value in zip(time, values, strict=True):
+        yield {"ph": "C", "name": name, "ts": _ts(at), "args": {key: value.item()}, **track}
 
 
 def _ticks(seconds: Floats) -> Floats:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, cast
 
 if TYPE_CHECKING:
+    from edgewright.simulator.summary import Metric
     from edgewright.simulator.tables import Columns
 
 __all__ = ["LinkEntry", "Meta", "MetaError", "NodeEntry", "ProvenanceEntry", "Recorded", "Topology", "checked"]
@@ -95,6 +96,11 @@ class Recorded(Protocol):
     @property
     def tables(self) -> Mapping[str, Columns]:
         """The columns of every table of `tables.TABLES`."""
+        ...
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The figures of the run."""
         ...
 
 

@@ -17,7 +17,7 @@ from edgewright.simulator.tables import TABLES, Columns, Table, TableError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["KEPT", "ROWS", "StoredTable", "TableWriter", "groups"]
+__all__ = ["KEPT", "ROWS", "StoredTable", "TableWriter", "first_rows", "groups", "rows_of"]
 
 ROWS = 1 << 15
 """Rows of a group."""
@@ -97,8 +97,8 @@ class StoredTable(Mapping[str, NDArray[Any]]):
             begin += len(group[column])
         return found
 
-    def groups(self, columns: Sequence[str], rows: int = ROWS) -> Iterator[dict[str, NDArray[Any]]]:
-        """Some columns, so many rows at a time (in whole groups)."""
+    def groups(self, columns: Sequence[str], rows: int = 0) -> Iterator[dict[str, NDArray[Any]]]:
+        """Some columns, so many rows at a time (in whole groups, at least one)."""
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(self.path, read_dictionary=[each for each in columns if _dtype(self.name, each) is object]) as file:
@@ -109,14 +109,30 @@ class StoredTable(Mapping[str, NDArray[Any]]):
                 yield {name: _numpy(table.column(name).combine_chunks()) for name in columns}
 
 
-def groups(columns: Columns, names: Sequence[str]) -> Iterator[Mapping[str, NDArray[Any]]]:
-    """Some columns of a table in groups of `ROWS` rows, wherever the table is."""
+def rows_of(columns: Columns) -> int:
+    """How many rows a table has, wherever it is."""
+    return columns.rows if isinstance(columns, StoredTable) else len(next(iter(columns.values())))
+
+
+def groups(columns: Columns, names: Sequence[str], rows: int = 0) -> Iterator[dict[str, NDArray[Any]]]:
+    """Some columns of a table, so many rows at a time (in whole groups, at least one), wherever the table is."""
     if isinstance(columns, StoredTable):
-        yield from columns.groups(names)
+        yield from columns.groups(names, rows)
         return
-    count = len(columns[names[0]])
-    for begin in range(0, count, ROWS):
-        yield {name: columns[name][begin : begin + ROWS] for name in names}
+    found, step = {name: columns[name] for name in names}, ROWS * max(1, rows // ROWS)
+    for begin in range(0, len(found[names[0]]), step):
+        yield {name: values[begin : begin + step] for name, values in found.items()}
+
+
+def first_rows(columns: Columns, count: int) -> dict[str, NDArray[Any]]:
+    """The first rows of a table, wherever it is; no more is read than their groups."""
+    names, parts, left = list(columns), [], count
+    for group in groups(columns, names):
+        parts.append({name: values[:left] for name, values in group.items()})
+        left -= len(parts[-1][names[0]])
+        if left <= 0:
+            break
+    return {name: np.concatenate([part[name] for part in parts]) for name in names} if parts else {name: columns[name] for name in names}
 
 
 def _dtype(table: str, column: str) -> Any:

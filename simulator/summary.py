@@ -21,17 +21,18 @@ How they are defined:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from math import fsum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgewright.simulator.intervals import overlap, share
-from edgewright.simulator.stored import KEPT, StoredTable
+from edgewright.simulator.stored import KEPT, groups, rows_of
 from edgewright.simulator.summary_quantiles import quantiles, quantiles_in_groups
-from edgewright.simulator.tables import rows_by
+from edgewright.simulator.summary_steps import StepSums
+from edgewright.simulator.tables import Codes, rows_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +46,7 @@ __all__ = ["LEVELS", "Metric", "metrics", "slo_met"]
 LEVELS = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 """The quantiles that are reported, by label."""
 
+_JOBS = ("service", "status", "measured", "missed", "deadline_s", "ttft_s", "tpot_s", "e2e_s", "queue_s")
 _LATENCIES = {"ttft": "ttft_s", "tpot": "tpot_s", "e2e": "e2e_s", "queue": "queue_s"}
 NAN = float("nan")
 
@@ -70,20 +72,23 @@ class Metric:
 
 def metrics(run: Recorded) -> list[Metric]:
     """All figures of the run, in the order in which they are shown; NaN where a figure is not available."""
-    jobs = run.tables["jobs"]
-    named = [("total", "", np.ones(len(jobs["job"]), np.bool_))]
-    named += [("service", name, jobs["service"] == name) for name in _names(jobs["service"], run.tables["replicas"]["service"])]
-    found = [figure for scope, name, mine in named for figure in _of_jobs(run, scope, name, mine)]
-    found += [*_of_power(run), *_of_sources(run), *_of_heat(run)]
-    return [*found, *_of_energy(run), *_of_resources(run), *_of_memory(run), *_of_replicas(run), *_of_failures(run)]
+    jobs, steps = {name: run.tables["jobs"][name] for name in _JOBS}, StepSums(run)
+    services = list(dict.fromkeys([*rows_by(jobs["service"]), *run.tables["replicas"]["service"].tolist()]))
+    jobs["met"] = slo_met(jobs, run.meta["slo"])
+    found = [*_of_service(run, None, jobs, steps)]
+    if len(services) == 1:
+        found += [replace(figure, scope="service", name=services[0]) for figure in found]
+    else:
+        found += [figure for name in services for figure in _of_service(run, name, jobs, steps)]
+    found += [*_of_power(run, steps), *_of_sources(run), *_of_heat(run)]
+    return [*found, *_of_energy(run), *_of_resources(run), *_of_memory(run), *_of_replicas(run), *_of_failures(run, steps)]
 
 
-def slo_met(run: Recorded) -> NDArray[np.bool_]:
+def slo_met(jobs: Columns, slo: Mapping[str, Mapping[str, float]]) -> NDArray[np.bool_]:
     """For every job, measured or not: completed within its service's objectives and its deadline; all False where there are neither."""
-    jobs = run.tables["jobs"]
     met: NDArray[np.bool_] = (jobs["status"] == "completed") & ~jobs["missed"]
     bound = np.isfinite(jobs["deadline_s"])
-    for service, objectives in run.meta["slo"].items():
+    for service, objectives in slo.items():
         mine = jobs["service"] == service
         bound = bound | (mine & bool(objectives))
         for column, limit in objectives.items():
@@ -91,30 +96,37 @@ def slo_met(run: Recorded) -> NDArray[np.bool_]:
     return met & bound
 
 
-def _of_jobs(run: Recorded, scope: str, name: str, mine: NDArray[np.bool_]) -> Iterator[Metric]:
-    """What the jobs of one service, or all, experienced."""
-    jobs = run.tables["jobs"]
-    measured = jobs["measured"] & mine
+def _of_service(run: Recorded, service: str | None, jobs: Columns, steps: StepSums) -> Iterator[Metric]:
+    """What the jobs of one service experienced, or (None) all; of a run's only service, all of them are."""
+    scope, name = ("total", "") if service is None else ("service", service)
+    measured = jobs["measured"] if service is None else jobs["measured"] & (jobs["service"] == service)
     yield Metric(scope, name, "jobs", float(measured.sum()), "")
     for status in ("completed", "rejected", "failed", "in_flight"):
         yield Metric(scope, name, status, float((measured & (jobs["status"] == status)).sum()), "")
-    yield from _of_objectives(run, scope, name, measured)
+    yield from _of_objectives(run, scope, name, jobs, measured)
     for metric, column in _LATENCIES.items():
         yield from _quantiles_of(scope, name, metric, jobs[column][measured])
     yield from _gaps(run, scope, name)
-    yield from _throughput(run, scope, name)
+    tokens, prompts, iterations, sequences = steps.of(service)
+    yield Metric(scope, name, "tokens_per_s", tokens / _seconds(run), "1/s")
+    yield Metric(scope, name, "prompt_tokens_per_s", prompts / _seconds(run), "1/s")
+    yield Metric(scope, name, "mean_batch", _ratio(sequences, iterations), "")
 
 
 def _gaps(run: Recorded, scope: str, name: str) -> Iterator[Metric]:
-    """There is a gap or more per step: where the table is stored and large, it is gone through and never held."""
+    """There is a gap or more per step: a large table is gone through and never held."""
     table = run.tables["itl"]
+    columns = ("gap_s", "tokens") if scope == "total" else ("gap_s", "tokens", "service")
 
     def chosen(columns: Columns) -> tuple[Floats, Floats]:
-        mine = np.ones(len(columns["gap_s"]), np.bool_) if scope == "total" else columns["service"] == name
-        return columns["gap_s"][mine], columns["tokens"][mine].astype(np.float64)
+        gaps, tokens = columns["gap_s"], columns["tokens"].astype(np.float64)
+        if scope == "total":
+            return gaps, tokens
+        mine = columns["service"] == name
+        return gaps[mine], tokens[mine]
 
-    if isinstance(table, StoredTable) and table.rows > KEPT:
-        found = quantiles_in_groups(lambda: map(chosen, table.groups(("service", "gap_s", "tokens"), KEPT)), list(LEVELS.values()))
+    if rows_of(table) > KEPT:
+        found = quantiles_in_groups(lambda: map(chosen, groups(table, columns, KEPT)), list(LEVELS.values()))
     else:
         values, weights = chosen(table)
         found = quantiles(values, list(LEVELS.values()), weights)
@@ -127,11 +139,10 @@ def _quantiles_of(scope: str, name: str, metric: str, values: Floats) -> Iterato
         yield Metric(scope, name, f"{metric}_{label}_s", value, "s")
 
 
-def _of_objectives(run: Recorded, scope: str, name: str, measured: NDArray[np.bool_]) -> Iterator[Metric]:
-    jobs = run.tables["jobs"]
+def _of_objectives(run: Recorded, scope: str, name: str, jobs: Columns, measured: NDArray[np.bool_]) -> Iterator[Metric]:
     due = measured & np.isfinite(jobs["deadline_s"])
     bound = measured & (due | np.isin(jobs["service"], [service for service, limits in run.meta["slo"].items() if limits]))
-    met = float((slo_met(run) & measured).sum())
+    met = float((jobs["met"] & measured).sum())
     missed = float((jobs["missed"] & due).sum())
     yield Metric(scope, name, "goodput_per_s", met / _seconds(run) if bound.any() else NAN, "1/s")
     yield Metric(scope, name, "slo_met", _ratio(met, float(bound.sum())), "")
@@ -139,25 +150,7 @@ def _of_objectives(run: Recorded, scope: str, name: str, measured: NDArray[np.bo
     yield Metric(scope, name, "deadline_miss_fraction", _ratio(missed, float(due.sum())), "")
 
 
-def _throughput(run: Recorded, scope: str, name: str) -> Iterator[Metric]:
-    steps, shares = run.tables["steps"], _step_shares(run, None if scope == "total" else name)
-    for metric, column in (("tokens_per_s", "output_tokens"), ("prompt_tokens_per_s", "prefill_tokens")):
-        yield Metric(scope, name, metric, fsum(shares * steps[column]) / _seconds(run), "1/s")
-    iterations = shares * steps["iterations"] * (steps["decode"] > 0)
-    yield Metric(scope, name, "mean_batch", _ratio(fsum(iterations * steps["decode"]), fsum(iterations)), "")
-
-
-def _step_shares(run: Recorded, service: str | None) -> Floats:
-    """The fraction of each row of `steps` within the window, 0 for other services' replicas (None: of all)."""
-    steps, replicas = run.tables["steps"], run.tables["replicas"]
-    shares = share(steps["start_s"], steps["end_s"], *run.meta["window"])
-    if service is None:
-        return shares
-    own = set(replicas["replica"][replicas["service"] == service])
-    return shares * np.fromiter((name in own for name in steps["replica"]), np.float64, len(shares))
-
-
-def _of_power(run: Recorded) -> Iterator[Metric]:
+def _of_power(run: Recorded, steps: StepSums) -> Iterator[Metric]:
     """Energy and power in the window, of each domain and of all together; the peak of all only if there is one: peaks need not coincide."""
     bins = run.tables["power"]
     seconds = overlap(bins["start_s"], bins["end_s"], *run.meta["window"])
@@ -168,8 +161,7 @@ def _of_power(run: Recorded) -> Iterator[Metric]:
     own = {name: _ratio(energy[name], fsum(seconds[rows])) for name, rows in domains.items()}
     total = sum(energy.values()) if energy else NAN
     yield Metric("total", "", "energy_J", total, "J")
-    tokens = fsum(_step_shares(run, None) * run.tables["steps"]["output_tokens"])
-    yield Metric("total", "", "joules_per_token", _ratio(total, tokens), "J")
+    yield Metric("total", "", "joules_per_token", _ratio(total, steps.of(None)[0]), "J")
     yield Metric("total", "", "mean_power_W", sum(own.values()) if own else NAN, "W")
     yield Metric("total", "", "peak_power_W", _max(bins["peak_W"][seconds > 0]) if len(domains) == 1 else NAN, "W")
     for name, rows in domains.items():
@@ -242,9 +234,7 @@ def _of_memory(run: Recorded) -> Iterator[Metric]:
 
 
 def _of_replicas(run: Recorded) -> Iterator[Metric]:
-    replicas, kv = run.tables["replicas"], run.tables["kv"]
-    changes = rows_by(kv["replica"])
-    held = kv["blocks"] / np.maximum(kv["capacity_blocks"], 1)
+    replicas, held = run.tables["replicas"], _most_held(run.tables["kv"])
     hits, misses = float(replicas["expert_hits"].sum()), float(replicas["expert_misses"].sum())
     yield Metric("total", "", "preemptions", float(replicas["preemptions"].sum()), "")
     yield Metric("total", "", "kv_evictions", float(replicas["evictions"].sum()), "")
@@ -256,7 +246,7 @@ def _of_replicas(run: Recorded) -> Iterator[Metric]:
         routed = float(row["expert_hits"] + row["expert_misses"])
         yield Metric("replica", name, "kv_capacity_tokens", float(row["kv_capacity_tokens"]), "")
         yield Metric("replica", name, "kv_capacity_B", float(row["kv_capacity_bytes"]), "B")
-        yield Metric("replica", name, "peak_kv_occupancy", _max(held[changes.get(name, np.empty(0, np.intp))]), "")
+        yield Metric("replica", name, "peak_kv_occupancy", held.get(name, NAN), "")
         yield Metric("replica", name, "preemptions", float(row["preemptions"]), "")
         yield Metric("replica", name, "kv_evictions", float(row["evictions"]), "")
         yield Metric("replica", name, "expert_hit_rate", _ratio(float(row["expert_hits"]), routed), "")
@@ -264,13 +254,22 @@ def _of_replicas(run: Recorded) -> Iterator[Metric]:
         yield Metric("replica", name, "swapped_B", float(row["swapped_out_bytes"] + row["swapped_in_bytes"]), "B")
 
 
-def _of_failures(run: Recorded) -> Iterator[Metric]:
+def _most_held(kv: Columns) -> dict[str, float]:
+    """The largest share of its KV blocks that each replica held."""
+    codes, most = Codes(), np.empty(0)
+    for group in groups(kv, ("replica", "blocks", "capacity_blocks")):
+        coded = codes.of(group["replica"])
+        most = np.append(most, np.full(len(codes.names) - len(most), -np.inf))
+        np.maximum.at(most, coded, group["blocks"] / np.maximum(group["capacity_blocks"], 1))
+    return dict(zip(codes.names, most.tolist(), strict=True))
+
+
+def _of_failures(run: Recorded, steps: StepSums) -> Iterator[Metric]:
     """What failures cost over the whole run, and how long what had outages (replicas and services: all) was up."""
-    jobs, steps, energy = run.tables["jobs"], run.tables["steps"], run.tables["energy"]
+    jobs, energy = run.tables["jobs"], run.tables["energy"]
     for name in ("interruptions", "retries", "resumes", "lost_tokens", "wasted_tokens"):
         yield Metric("total", "", name, float(jobs[name].sum()), "")
-    computed = float((steps["prefill_tokens"] + steps["decode"] * steps["iterations"]).sum())
-    share_lost = _ratio(float(jobs["lost_tokens"].sum()), computed)
+    share_lost = _ratio(float(jobs["lost_tokens"].sum()), steps.computed)
     spent = fsum(energy["joules"][(energy["part"] == "dynamic") | (energy["part"] == "static")])
     yield Metric("total", "", "lost_fraction", share_lost, "")
     yield Metric("total", "", "lost_J", share_lost * spent if len(energy["part"]) else NAN, "J")

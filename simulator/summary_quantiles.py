@@ -15,10 +15,14 @@ import numpy as np
 if TYPE_CHECKING:
     from edgewright.simulator.intervals import Floats
 
-__all__ = ["distribution", "quantiles", "quantiles_in_groups"]
+__all__ = ["coarse_distribution", "distribution", "quantiles", "quantiles_in_groups"]
 
 BITS = 16
 """Bits of a float that one pass of the radix selection looks at."""
+
+
+COARSE = 42
+"""Bits of a float that a coarse distribution leaves out: all but the exponent and ten digits."""
 
 
 def distribution(values: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
@@ -28,6 +32,18 @@ def distribution(values: Floats, weights: Floats | None = None) -> tuple[Floats,
     order = np.argsort(values[kept], kind="stable")
     cumulated = np.cumsum(weight[kept][order])
     return values[kept][order], cumulated / cumulated[-1] if len(cumulated) else cumulated
+
+
+def coarse_distribution(groups: Iterator[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """The same of values, none negative, and weights that come in groups; each value stands for those less than 1 part in 1024 above."""
+    counts = np.zeros(1 << (64 - COARSE))
+    for values, weights in groups:
+        kept = ~np.isnan(values) & (weights > 0)
+        bits = (values[kept] + 0.0).view(np.uint64) >> np.uint64(COARSE)
+        counts += np.bincount(bits.astype(np.int64), weights[kept], len(counts))
+    found = np.flatnonzero(counts)
+    cumulated = np.cumsum(counts[found])
+    return (found.astype(np.uint64) << np.uint64(COARSE)).view(np.float64), cumulated / cumulated[-1] if len(cumulated) else cumulated
 
 
 def quantiles(values: Floats, levels: Sequence[float], weights: Floats | None = None) -> list[float]:

@@ -8,7 +8,7 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from edgewright.simulator.energy import PARTS
-from edgewright.simulator.summary import LEVELS, Metric, metrics
+from edgewright.simulator.summary import LEVELS, Metric
 
 if TYPE_CHECKING:
     from edgewright.simulator.result_meta import Recorded
@@ -33,7 +33,7 @@ _BUSIEST = 16
 
 def summary_text(run: Recorded) -> str:
     """Headline and tables, ready to print."""
-    return "\n\n".join([headline(run), *(aligned(grid) for grid in grids(metrics(run), run)), *_notes(run)])
+    return "\n\n".join([headline(run), *(aligned(grid) for grid in grids(run.metrics, run)), *_notes(run)])
 
 
 def headline(run: Recorded) -> str:

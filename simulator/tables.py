@@ -28,6 +28,7 @@ else:
 __all__ = [
     "STATUSES",
     "TABLES",
+    "Codes",
     "Column",
     "Columns",
     "Table",
@@ -136,14 +137,35 @@ def with_latencies(jobs: Mapping[str, Sequence[Any] | NDArray[Any]], end_s: floa
     }
 
 
+class Codes:
+    """Numbers for the names met so far, in order of appearance."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The names met so far."""
+        return list(self._numbers)
+
+    def of(self, names: NDArray[Any]) -> NDArray[np.intp]:
+        """The number of each name in a column of texts; new names get the next ones."""
+        numbers = self._numbers
+        if len(names) and bool((names == names[0]).all()):
+            return np.full(len(names), numbers.setdefault(names[0], len(numbers)), np.intp)
+        return np.fromiter((numbers.setdefault(name, len(numbers)) for name in names), np.intp, len(names))
+
+
 def rows_by(names: NDArray[Any]) -> dict[str, NDArray[np.intp]]:
     """The row numbers of each name in a column of texts, names in order of appearance."""
-    if len(names) and bool((names == names[0]).all()):
-        return {names[0]: np.arange(len(names))}
-    codes: dict[str, int] = {}
-    coded = np.fromiter((codes.setdefault(name, len(codes)) for name in names), np.intp, len(names))
+    codes = Codes()
+    coded = codes.of(names)
+    if len(codes.names) == 1:
+        return {codes.names[0]: np.arange(len(names))}
     order = np.argsort(coded, kind="stable")
-    return dict(zip(codes, np.split(order, np.cumsum(np.bincount(coded))[:-1]), strict=True)) if codes else {}
+    return dict(zip(codes.names, np.split(order, np.cumsum(np.bincount(coded))[:-1]), strict=True)) if codes.names else {}
 
 
 def _table_named(name: str) -> Table:

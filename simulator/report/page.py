@@ -15,7 +15,7 @@ from edgewright.simulator.report.machine import machine
 from edgewright.simulator.report.power import powers
 from edgewright.simulator.report.series import queues
 from edgewright.simulator.report.timeline import timelines
-from edgewright.simulator.summary import Metric, metrics
+from edgewright.simulator.summary import Metric
 from edgewright.simulator.summary_text import grids, headline, readable
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def render(run: Recorded) -> str:
     import jinja2
     from plotly.offline import get_plotlyjs
 
-    found = metrics(run)
+    found = run.metrics
     sections = _sections(run, found)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

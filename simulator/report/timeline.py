@@ -9,6 +9,7 @@ import numpy as np
 
 from edgewright.simulator.intervals import occupancy
 from edgewright.simulator.report.figure import BINS, Drawing, numbers, over_time, sampled
+from edgewright.simulator.stored import rows_of
 from edgewright.simulator.summary_text import readable
 from edgewright.simulator.tables import rows_by
 
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 
     from edgewright.simulator.intervals import Floats
     from edgewright.simulator.result_meta import Recorded
+    from edgewright.simulator.tables import Columns
 
     Rows = NDArray[np.intp]
 
 __all__ = ["timelines"]
 
 _DETAIL, _BESIDE, _SERVICES, _ALIGNED = 50, 20, 4, 30
+_COLUMNS = ("job", "service", "status", "reason", "arrival_s", "scheduled_s", "first_token_s", "finished_s")
 _PHASES = (
     ("in the queue", "arrival_s", "scheduled_s", "#E69F00"),
     ("prefill, or computing", "scheduled_s", "first_token_s", "#0072B2"),
@@ -32,25 +35,24 @@ _PHASES = (
 
 def timelines(run: Recorded) -> Iterator[Drawing]:
     """The three kinds of figure, if there were any jobs; services in the order of the time that their jobs took."""
-    jobs = run.tables["jobs"]
-    if not len(jobs["job"]):
+    if not rows_of(run.tables["jobs"]):
         return
-    phases = [_spans(run, begin, finish) for _, begin, finish, _ in _PHASES]
+    jobs = {name: run.tables["jobs"][name] for name in _COLUMNS}
+    phases = [_spans(jobs, run.meta["end_s"], begin, finish) for _, begin, finish, _ in _PHASES]
     yield _in_flight(run, phases)
     order = np.argsort(jobs["arrival_s"], kind="stable")
     taken = np.sum([np.nan_to_num(end - start) for start, end in phases], axis=0)
     services = {service: order[rows] for service, rows in rows_by(jobs["service"][order]).items()}
     ranked = sorted(services, key=lambda service: -float(taken[services[service]].sum()))
-    yield _detail(run, phases, {service: services[service] for service in ranked[:_SERVICES]}, len(services))
+    yield _detail(jobs, phases, {service: services[service] for service in ranked[:_SERVICES]}, len(services))
     for number, service in enumerate(ranked[:_SERVICES]):
-        yield _side_by_side(run, f"requests-{number}", service, phases, services[service])
+        yield _side_by_side(jobs, f"requests-{number}", service, phases, services[service])
 
 
-def _spans(run: Recorded, begin: str, finish: str) -> tuple[Floats, Floats]:
+def _spans(jobs: Columns, end_s: float, begin: str, finish: str) -> tuple[Floats, Floats]:
     """Start and end of one phase of every job, NaN where it never began; it ends at its mark, else with the job, else with the run."""
-    jobs = run.tables["jobs"]
     start, own, last = jobs[begin], jobs[finish], jobs["finished_s"]
-    ended = np.where(np.isfinite(last), last, np.where(jobs["status"] == "in_flight", run.meta["end_s"], np.nan))
+    ended = np.where(np.isfinite(last), last, np.where(jobs["status"] == "in_flight", end_s, np.nan))
     end = np.where(np.isfinite(own), own, ended)
     known = np.isfinite(start) & np.isfinite(end)
     return np.where(known, start, np.nan), np.where(known, np.maximum(end, start), np.nan)
@@ -69,10 +71,9 @@ def _in_flight(run: Recorded, phases: Sequence[tuple[Floats, Floats]]) -> Drawin
     return Drawing("inflight", "Requests in flight", caption, traces, over_time(run, "requests"), wide=True)
 
 
-def _detail(run: Recorded, phases: Sequence[tuple[Floats, Floats]], services: dict[str, Rows], of: int) -> Drawing:
+def _detail(jobs: Columns, phases: Sequence[tuple[Floats, Floats]], services: dict[str, Rows], of: int) -> Drawing:
     """Consecutive requests of the first service around the longest wait, and what the others did meanwhile."""
-    jobs = run.tables["jobs"]
-    first = _around_longest_wait(run, next(iter(services.values())), _DETAIL)
+    first = _around_longest_wait(jobs, next(iter(services.values())), _DETAIL)
     low, high = (
         float(jobs["arrival_s"][first[0]]),
         float(np.nanmax([np.nanmax(end[first], initial=jobs["arrival_s"][first[-1]]) for _, end in phases])),
@@ -91,27 +92,25 @@ def _detail(run: Recorded, phases: Sequence[tuple[Floats, Floats]], services: di
     )
     caption += f"and at most {_BESIDE} of each other service meanwhile, evenly spread."
     caption += f" {len(services)} of {of} services." if of > len(services) else ""
-    return Drawing("timeline", "Request timeline, at the longest wait", caption, _lines(run, phases, shown, None), layout, 420, wide=True)
+    return Drawing("timeline", "Request timeline, at the longest wait", caption, _lines(jobs, phases, shown, None), layout, 420, wide=True)
 
 
-def _side_by_side(run: Recorded, key: str, service: str, phases: Sequence[tuple[Floats, Floats]], rows: Rows) -> Drawing:
+def _side_by_side(jobs: Columns, key: str, service: str, phases: Sequence[tuple[Floats, Floats]], rows: Rows) -> Drawing:
     """Requests of one service, each from its own arrival."""
-    shown = _around_longest_wait(run, rows, _ALIGNED)
+    shown = _around_longest_wait(jobs, rows, _ALIGNED)
     caption = f"{len(shown)} consecutive requests of {len(rows)}, around the one that waited longest, each from its own arrival."
     layout = _layout([]) | {"xaxis": {"title": {"text": "seconds since arrival"}, "rangemode": "tozero"}}
-    return Drawing(key, f"Requests of {service}", caption, _lines(run, phases, shown, run.tables["jobs"]["arrival_s"]), layout, 340)
+    return Drawing(key, f"Requests of {service}", caption, _lines(jobs, phases, shown, jobs["arrival_s"]), layout, 340)
 
 
-def _around_longest_wait(run: Recorded, rows: Rows, most: int) -> Rows:
-    jobs = run.tables["jobs"]
+def _around_longest_wait(jobs: Columns, rows: Rows, most: int) -> Rows:
     waits = np.nan_to_num(jobs["scheduled_s"][rows] - jobs["arrival_s"][rows], nan=-1.0)
     first = int(np.clip(waits.argmax() - most // 2, 0, max(0, len(rows) - most)))
     return rows[first : first + most]
 
 
-def _lines(run: Recorded, phases: Sequence[tuple[Floats, Floats]], shown: Rows, origin: Floats | None) -> list[dict[str, Any]]:
+def _lines(jobs: Columns, phases: Sequence[tuple[Floats, Floats]], shown: Rows, origin: Floats | None) -> list[dict[str, Any]]:
     """One trace per phase: horizontal segments with gaps between them; `origin` is subtracted from each job's times."""
-    jobs = run.tables["jobs"]
     width = float(np.clip(220 / max(len(shown), 1), 2, 8))
     traces = []
     for (name, *_, colour), (start, end) in zip(_PHASES, phases, strict=True):
@@ -123,20 +122,19 @@ def _lines(run: Recorded, phases: Sequence[tuple[Floats, Floats]], shown: Rows, 
         said = [f"{jobs['service'][row]} {jobs['job'][row]}: {name} {readable(float(end[row] - start[row]), 's')}" for row in rows]
         shape = {"type": "scatter", "mode": "lines", "name": name, "line": {"color": colour, "width": width}, "hoverinfo": "text"}
         traces.append(shape | {"x": numbers(x), "y": numbers(y), "text": [text for each in said for text in (each, each, "")]})
-    return [*traces, *_arrivals(run, shown, origin), *_lost(run, shown, origin)]
+    return [*traces, *_arrivals(jobs, shown, origin), *_lost(jobs, shown, origin)]
 
 
-def _arrivals(run: Recorded, shown: Rows, origin: Floats | None) -> Iterator[dict[str, Any]]:
+def _arrivals(jobs: Columns, shown: Rows, origin: Floats | None) -> Iterator[dict[str, Any]]:
     """Ticks at arrivals, so that requests too short to be seen are; none where arrivals are the origin."""
     if origin is None:
         shape = {"type": "scatter", "mode": "markers", "name": "arrival", "hoverinfo": "skip"}
         marker = {"symbol": "line-ns-open", "size": 5, "color": "#1a1f24", "line": {"width": 1}}
-        yield shape | {"marker": marker, "x": numbers(run.tables["jobs"]["arrival_s"][shown]), "y": list(range(len(shown)))}
+        yield shape | {"marker": marker, "x": numbers(jobs["arrival_s"][shown]), "y": list(range(len(shown)))}
 
 
-def _lost(run: Recorded, shown: Rows, origin: Floats | None) -> Iterator[dict[str, Any]]:
+def _lost(jobs: Columns, shown: Rows, origin: Floats | None) -> Iterator[dict[str, Any]]:
     """Marks where requests were rejected or failed, at their arrival."""
-    jobs = run.tables["jobs"]
     for status, symbol in (("rejected", "x"), ("failed", "triangle-down")):
         level = np.flatnonzero(jobs["status"][shown] == status)
         rows = shown[level]

@@ -82,7 +82,7 @@ def test_times_are_whole_nanoseconds(made_up):
 
 
 def test_processes_and_threads_are_named_and_numbers_are_unique(made_up):
-    events = trace_events(made_up())
+    events = list(trace_events(made_up()))
     processes = {event["pid"]: event["args"]["name"] for event in of_phase(events, "M") if event["name"] == "process_name"}
     threads = {(event["pid"], event["tid"]): event["args"]["name"] for event in of_phase(events, "M") if event["name"] == "thread_name"}
     assert set(processes.values()) == {
@@ -92,7 +92,7 @@ def test_processes_and_threads_are_named_and_numbers_are_unique(made_up):
 
 
 def test_counters_and_commands(made_up):
-    events = trace_events(made_up())
+    events = list(trace_events(made_up()))
     names = {event["name"] for event in of_phase(events, "C")}
     assert names == {"rack mean [W]", "rack peak [W]", "rack budget [W]", "queue: waiting", "queue: running", "KV: blocks"}
     commands = [event["name"] for event in of_phase(events, "i")]
@@ -122,6 +122,14 @@ def test_a_long_run_is_cut_and_the_file_says_so(made_up, tmp_path, monkeypatch):
     assert trace["otherData"]["jobs of chat"] == "the first 7 of 80"
     assert trace["otherData"]["steps"] == "all 800"
     assert len({(event["cat"], event["id"]) for event in of_phase(trace["traceEvents"], "b")}) == 7 + 7
+
+
+def test_counters_of_the_first_replicas_are_shown(bare, tmp_path, monkeypatch):
+    monkeypatch.setattr(perfetto, "MOST_REPLICAS", 2)
+    names = ["a", "b", "c", "a"]
+    kv = {"replica": names, "time_s": [0.0, 1.0, 2.0, 3.0], "blocks": [1, 2, 3, 4], "capacity_blocks": [9] * 4}
+    shown = [event["args"]["blocks"] for event in of_phase(trace_events(bare(kv=kv)), "C")]
+    assert shown == [1, 4, 2]
 
 
 def test_an_empty_run_gives_a_valid_trace(bare, tmp_path):

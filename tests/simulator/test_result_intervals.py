@@ -3,10 +3,10 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from edgewright.simulator.intervals import envelope, lanes, occupancy, overlap, share, step_bins
+from edgewright.simulator.intervals import Envelope, StepBins, envelope, lanes, occupancy, overlap, share, step_bins
 
 spans = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=25).map(
     lambda pairs: (np.array([a for a, _ in pairs], float), np.array([a + b for a, b in pairs], float))
@@ -72,3 +72,22 @@ def test_bins_of_a_step_function_agree_with_its_pieces(steps, bins):
     for low, high, found in zip(edges, edges[1:], mean, strict=False):
         pieces = overlap(time, lasts, low, high)
         assert (np.isnan(found) and pieces.sum() == 0) or abs(found - (pieces * value).sum() / pieces.sum()) < 1e-9
+
+
+grouped = st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(-9, 9)), max_size=40), min_size=1, max_size=6)
+
+
+@given(grouped, st.integers(1, 9))
+def test_samples_in_groups_have_the_envelope_and_the_bins_of_all(groups, bins):
+    steps = [step for group in groups for step in group]
+    assume(steps)
+    time, value = np.cumsum([step for step, _ in steps]).astype(float), np.array([value for _, value in steps], float)
+    cuts = np.cumsum([len(group) for group in groups])[:-1]
+    edges = np.linspace(0.0, time[-1] + 1, bins + 1)
+    in_bins, thinned = StepBins(edges), Envelope(bins, len(time), time[0], time[-1])
+    for times, values in zip(np.split(time, cuts), np.split(value, cuts), strict=True):
+        in_bins.add(times, values)
+        thinned.add(times, values)
+    np.testing.assert_array_equal(in_bins.bins()[1], step_bins(time, value, edges)[1])
+    np.testing.assert_allclose(in_bins.bins()[0], step_bins(time, value, edges)[0], atol=1e-12)
+    np.testing.assert_array_equal(thinned.points(), envelope(time, value, bins))
