@@ -1,7 +1,8 @@
 """Devices, storages and links by name: `catalog.device("jetson_agx_orin_64gb")`.
 
-The entries are the YAML files beside this one, read when a name is first asked for, each figure with its provenance. Some names
-are *companions*: `sd8gen3_npu` is the device `sd8gen3` with the engine `npu` first; such a device's `name` is the companion's.
+The entries are in the YAML files beside this one, each figure with its provenance; an entry is parsed when it is first asked for
+(`documents.py`). Some names are *companions*: `sd8gen3_npu` is the device `sd8gen3` with the engine `npu` first; such a device's `name`
+is the companion's.
 
 How to add a device: an entry in the file of its family (storages and links likewise).
 
@@ -35,13 +36,12 @@ an assumption that the provenance names. Run the tests under `tests/hwmodels`: t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
+from edgewright.hwmodels.catalog import documents
 from edgewright.hwmodels.catalog.entries import Facts, build_device, build_facts, build_link, build_storage
 from edgewright.hwmodels.specs import Device, Link, Storage
 
@@ -71,11 +71,13 @@ class UnknownEntry(ValueError):
 @cache
 def device(name: str) -> Device:
     """The specification of a device, or of a companion; raises `UnknownEntry`."""
-    alias = _aliases().get(name)
-    if alias is None:
-        family, entry = _lookup("device", name, _devices(), companions())
+    if name not in _aliases():
+        family = _family_of(name)
+        entry = documents.entry(family, "devices", name)
         host_link = entry.get("host_link")
-        return replace(build_device(name, entry, family), host_link=None if host_link is None else link(host_link))
+        built = build_device(name, entry, documents.value(family, "family"))
+        return replace(built, host_link=None if host_link is None else link(host_link))
+    alias = _alias(name)
     whole = device(alias["device"])
     first = alias["engine"]
     engines = {first: whole.engines[first]} | dict(whole.engines)
@@ -85,21 +87,21 @@ def device(name: str) -> Device:
 @cache
 def storage(name: str) -> Storage:
     """The specification of a kind of storage; raises `UnknownEntry`."""
-    document = _read("storages")
-    return build_storage(name, _lookup("storage", name, document["storages"]), document["source"])
+    _require("storage", name, storages())
+    return build_storage(name, documents.entry("storages", "storages", name), documents.value("storages", "source"))
 
 
 @cache
 def link(name: str) -> Link:
     """The specification of a kind of link; raises `UnknownEntry`."""
-    document = _read("links")
-    return build_link(name, _lookup("link", name, document["links"]), document["source"])
+    _require("link", name, links())
+    return build_link(name, documents.entry("links", "links", name), documents.value("links", "source"))
 
 
 def facts(name: str) -> Facts:
     """Usual storage, host link, power modes and notes of a device or companion; raises `UnknownEntry`."""
-    whole = _aliases().get(name, {"device": name})["device"]
-    return build_facts(_lookup("device", whole, _devices(), companions())[1])
+    whole = _alias(name)["device"] if name in _aliases() else name
+    return build_facts(documents.entry(_family_of(whole), "devices", whole))
 
 
 def devices() -> tuple[str, ...]:
@@ -114,38 +116,39 @@ def companions() -> tuple[str, ...]:
 
 def storages() -> tuple[str, ...]:
     """Names of all storages, sorted."""
-    return tuple(sorted(_read("storages")["storages"]))
+    return tuple(sorted(documents.names("storages", "storages")))
 
 
 def links() -> tuple[str, ...]:
     """Names of all links, sorted."""
-    return tuple(sorted(_read("links")["links"]))
+    return tuple(sorted(documents.names("links", "links")))
 
 
 @cache
-def _read(stem: str) -> Mapping[str, Any]:
-    import yaml
-
-    text = files(__package__).joinpath(f"{stem}.yaml").read_text(encoding="utf-8")
-    loaded: Mapping[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return loaded
+def _devices() -> Mapping[str, str]:
+    """The family, which is the file, of every device."""
+    return {name: family for family in FAMILIES for name in documents.names(family, "devices")}
 
 
 @cache
-def _devices() -> Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Every device's family and entry."""
-    return {name: (document["family"], entry) for document in map(_read, FAMILIES) for name, entry in document["devices"].items()}
+def _aliases() -> Mapping[str, str]:
+    """The family of every companion."""
+    return {name: family for family in FAMILIES for name in documents.names(family, "aliases")}
 
 
-@cache
-def _aliases() -> Mapping[str, Mapping[str, str]]:
-    return {name: alias for document in map(_read, FAMILIES) for name, alias in document.get("aliases", {}).items()}
+def _alias(name: str) -> Mapping[str, str]:
+    found: Mapping[str, str] = documents.entry(_aliases()[name], "aliases", name)
+    return found
 
 
-def _lookup(what: str, name: str, entries: Mapping[str, Any], others: Iterable[str] = ()) -> Any:
-    if name in entries:
-        return entries[name]
-    known = sorted([*entries, *others])
+def _family_of(name: str) -> str:
+    _require("device", name, (*devices(), *companions()))
+    return _devices()[name]
+
+
+def _require(what: str, name: str, known: Collection[str]) -> None:
+    if name in known:
+        return
     near = get_close_matches(name, known, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"accepted are {', '.join(known)}"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"accepted are {', '.join(sorted(known))}"
     raise UnknownEntry(f"unknown {what} {name!r}: {hint}")

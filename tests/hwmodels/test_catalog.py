@@ -6,12 +6,24 @@ import pytest
 import yaml
 
 from edgewright.hwmodels import Work, catalog, peak_W, price
+from edgewright.hwmodels.catalog import documents
 from edgewright.hwmodels.efficiency import DEFAULTS
 from edgewright.hwmodels.roofline import FALLBACKS
 from edgewright.hwmodels.specs import provenance_of
 
 EVERYONE = catalog.devices() + catalog.companions()
 FACTS = Path(__file__).resolve().parents[2] / "../shared/catalog/devices.yaml"
+
+
+@pytest.mark.parametrize("stem", [*catalog.FAMILIES, "links", "storages"])
+def test_entries_read_alone_are_those_of_the_whole_file(stem: str) -> None:
+    whole = yaml.safe_load(Path(documents.__file__).with_name(f"{stem}.yaml").read_text(encoding="utf-8"))
+    for section, held in whole.items():
+        assert documents.value(stem, section) == held
+        if section in ("devices", "aliases", "links", "storages"):
+            assert list(documents.names(stem, section)) == list(held)
+            assert {name: documents.entry(stem, section, name) for name in held} == held
+    assert documents.names(stem, "no such section") == ()
 
 
 def test_there_is_enough_of_everything() -> None:
