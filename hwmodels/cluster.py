@@ -17,6 +17,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from edgewright.hwmodels import topology
 from edgewright.hwmodels.arrays import choose, greatest, nowhere_negative, positive
 from edgewright.hwmodels.collectives import phases, stages
 from edgewright.hwmodels.condition import AS_SPECIFIED, Condition
@@ -26,7 +27,7 @@ from edgewright.hwmodels.nearby import clustered
 from edgewright.hwmodels.roofline import Price, price
 from edgewright.hwmodels.specs import Device, Engine
 from edgewright.hwmodels.storage_access import access, channels
-from edgewright.hwmodels.topology import Attachment, Connection, Hop, Tree, Unreachable, join, link_capacities, routes_from
+from edgewright.hwmodels.topology import Attachment, Connection, Hop, Neighbours, Tree, Unreachable, link_capacities, routes_from
 from edgewright.hwmodels.transport import check_transport
 from edgewright.hwmodels.work import Quantity, Work
 
@@ -157,14 +158,12 @@ class Cluster:
 
     def graph(self) -> networkx.MultiGraph[str]:
         """A networkx graph of the nodes, with the connection's name as the key of each edge and `connection`, `latency` as its data."""
-        return join([*self.devices, *self.switches], self.connections, self.condition.avoided)
+        return topology.join([*self.devices, *self.switches], self.connections, self.condition.avoided)
 
     def components(self) -> tuple[tuple[str, ...], ...]:
         """The nodes that reach each other, as sorted groups, the largest first (by name on a tie). One group: the cluster is connected."""
-        import networkx
-
-        groups = (tuple(sorted(group)) for group in networkx.connected_components(self._graph))
-        return tuple(sorted(groups, key=lambda group: (-len(group), group)))
+        found = (tuple(sorted(group)) for group in topology.groups(self._neighbours))
+        return tuple(sorted(found, key=lambda group: (-len(group), group)))
 
     def route(self, src: str, dst: str) -> tuple[Hop, ...]:
         """The hops from one node to another: least latency, then fewest hops, then by names; `()` from a node to itself.
@@ -172,8 +171,8 @@ class Cluster:
         Raises `ValueError` for a node that does not exist, and its subclass `Unreachable` where nothing joins the two.
         """
         for node in (src, dst):
-            if node not in self._graph:
-                raise ValueError(f"unknown node {node!r}: the cluster has {_listed(self._graph)}")
+            if node not in self._neighbours:
+                raise ValueError(f"unknown node {node!r}: the cluster has {_listed(self._neighbours)}")
         found = self._tree.route(src, dst) if self._tree.single else self._searched(src).get(dst)
         if found is None:
             raise Unreachable(f"no route joins {src!r} and {dst!r}")
@@ -319,8 +318,12 @@ class Cluster:
     # -- behind them --------------------------------------------------------------------------------------------------------------------
 
     @cached_property
+    def _neighbours(self) -> Neighbours:
+        return topology.neighbours([*self.devices, *self.switches], self.connections, self.condition.avoided)
+
+    @cached_property
     def _graph(self) -> networkx.MultiGraph[str]:
-        return self.graph()
+        return self.graph()  # for those with several ways only: networkx takes a tenth of a second to load
 
     @cached_property
     def _routes(self) -> dict[str, Mapping[str, tuple[Hop, ...]]]:
@@ -328,7 +331,7 @@ class Cluster:
 
     @cached_property
     def _tree(self) -> Tree:
-        return Tree(self._graph)
+        return Tree(self._neighbours)
 
     @cached_property
     def _sent(self) -> dict[tuple[str, str, float], Demand]:

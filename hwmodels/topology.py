@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from edgewright.hwmodels.specs import Link, Storage
 
 if TYPE_CHECKING:
     import networkx
 
-__all__ = ["DETOUR", "Attachment", "Connection", "Hop", "Tree", "Unreachable", "join", "link_capacities", "routes_from"]
+__all__ = [
+    "DETOUR",
+    "Attachment",
+    "Connection",
+    "Hop",
+    "Neighbours",
+    "Tree",
+    "Unreachable",
+    "groups",
+    "join",
+    "link_capacities",
+    "neighbours",
+    "routes_from",
+]
 
 
 class Unreachable(ValueError):
@@ -90,6 +103,19 @@ DETOUR = 1e6
 """Seconds that a connection which routes avoid counts as: any way around is nearer."""
 
 
+Neighbours: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
+"""Who is joined to whom: node, its neighbour, the name of a connection between them, and that one's `connection` and `latency`."""
+
+
+def neighbours(nodes: Iterable[str], connections: Iterable[Connection], avoided: Collection[str] = ()) -> Neighbours:
+    """Who is joined to whom; see `join`."""
+    found: dict[str, dict[str, dict[str, Mapping[str, Any]]]] = {node: {} for node in sorted(nodes)}
+    for a, b, name, edge in _edges(connections, avoided):
+        found[a].setdefault(b, {})[name] = edge
+        found[b].setdefault(a, {})[name] = edge
+    return found
+
+
 def join(nodes: Iterable[str], connections: Iterable[Connection], avoided: Collection[str] = ()) -> networkx.MultiGraph[str]:
     """The graph of the nodes; each edge's key is the connection's name, its data `connection` and `latency`.
 
@@ -101,11 +127,29 @@ def join(nodes: Iterable[str], connections: Iterable[Connection], avoided: Colle
 
     graph: networkx.MultiGraph[str] = networkx.MultiGraph()
     graph.add_nodes_from(sorted(nodes))
+    graph.add_edges_from(_edges(connections, avoided))
+    return graph
+
+
+def _edges(connections: Iterable[Connection], avoided: Collection[str]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     for connection in sorted(connections, key=lambda each: each.name):
         link = connection.link
         latency = link.latency + link.per_message + link.jitter + (DETOUR if connection.name in avoided else 0.0)
-        graph.add_edge(*connection.ends, key=connection.name, connection=connection, latency=latency)
-    return graph
+        yield *connection.ends, connection.name, {"connection": connection, "latency": latency}
+
+
+def groups(near: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
+    """The nodes that reach each other, group by group."""
+    seen: set[str] = set()
+    for root in near:
+        if root not in seen:
+            seen.add(root)
+            group = [root]
+            for node in group:
+                new = [each for each in near[node] if each not in seen]
+                seen.update(new)
+                group += new
+            yield group
 
 
 def routes_from(graph: networkx.MultiGraph[str], src: str) -> Mapping[str, tuple[Hop, ...]]:
@@ -121,28 +165,28 @@ def routes_from(graph: networkx.MultiGraph[str], src: str) -> Mapping[str, tuple
         return min(round(edge["latency"] * 1e15) for edge in edges.values()) * weight + 1
 
     paths = networkx.single_source_dijkstra_path(graph, src, weight=cost)
-    return {node: tuple(_hop(graph, a, b) for a, b in pairwise(path)) for node, path in paths.items()}
+    return {node: tuple(_hop(a, graph.get_edge_data(a, b)) for a, b in pairwise(path)) for node, path in paths.items()}
 
 
 class Tree:
     """A graph in which one way at most joins two nodes: routes are found by climbing to where they meet, not by a search of all nodes."""
 
-    def __init__(self, graph: networkx.MultiGraph[str]) -> None:
-        self._graph = graph
+    def __init__(self, near: Neighbours) -> None:
+        self._near = near
         self._above: dict[str, tuple[str, ...]] = {}
         self.single = True
-        edges = sum(len(graph.adj[node]) for node in graph) // 2
-        for root in graph:
+        edges = sum(map(len, near.values())) // 2
+        for root in near:
             if root not in self._above:
                 self._grow(root)
         roots = sum(not above for above in self._above.values())
-        self.single = edges == len(graph) - roots
+        self.single = edges == len(near) - roots
 
     def _grow(self, root: str) -> None:
         self._above[root] = ()
         waiting = [root]
         for node in waiting:
-            for near in self._graph.adj[node]:
+            for near in self._near[node]:
                 if near not in self._above:
                     self._above[near] = (node,)
                     waiting.append(near)
@@ -160,12 +204,11 @@ class Tree:
             return None
         while len(up) > 1 and len(down) > 1 and up[-2] == down[-2]:
             del up[-1], down[-1]
-        return tuple(_hop(self._graph, a, b) for a, b in pairwise([*up, *reversed(down[:-1])]))
+        return tuple(_hop(a, self._near[a][b]) for a, b in pairwise([*up, *reversed(down[:-1])]))
 
 
-def _hop(graph: networkx.MultiGraph[str], a: str, b: str) -> Hop:
-    """The parallel connection of least latency from `a` to `b`, the first by name on a tie."""
-    edges = graph.get_edge_data(a, b)
+def _hop(src: str, edges: Mapping[str, Mapping[str, Any]]) -> Hop:
+    """Of parallel connections that leave `src`, the one of least latency, the first by name on a tie."""
     name = min(edges, key=lambda key: (edges[key]["latency"], key))
     connection: Connection = edges[name]["connection"]
-    return Hop(connection, backward=connection.ends[0] != a)
+    return Hop(connection, backward=connection.ends[0] != src)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import cos, pi, sin
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgewright.hwmodels.topology import groups
 from edgewright.simulator.report.figure import Drawing, numbers
 from edgewright.simulator.summary_text import readable
 
 if TYPE_CHECKING:
-    import networkx
-
     from edgewright.simulator.result_meta import LinkEntry, NodeEntry, Recorded
 
 __all__ = ["Utilisation", "topology"]
@@ -49,32 +48,43 @@ def topology(run: Recorded, mean: Utilisation) -> Drawing:
 
 def _placed(nodes: Sequence[NodeEntry], links: Sequence[LinkEntry]) -> dict[str, tuple[float, float]]:
     """Positions in [-1, 1]: rings around the best connected node by hops, each subtree in a sector as wide as it has leaves."""
-    import networkx
-
-    graph: networkx.Graph[str] = networkx.Graph()
-    graph.add_nodes_from(node["name"] for node in nodes)
-    graph.add_edges_from((link["ends"][0], link["ends"][1]) for link in links)
-    hubs = [max(part, key=lambda name: (graph.degree[name], name)) for part in networkx.connected_components(graph)]
+    near: dict[str, dict[str, None]] = {node["name"]: {} for node in nodes}
+    for a, b in (link["ends"] for link in links):
+        near[a][b] = near[b][a] = None
+    hubs = [max(part, key=lambda name: (len(near[name]), name)) for part in groups(near)]
     root = hubs[0] if len(hubs) == 1 else ""
-    graph.add_edges_from((root, hub) for hub in hubs if hub != root)
-    tree = networkx.bfs_tree(graph, root)
-    depth = networkx.single_source_shortest_path_length(tree, root)
-    turn = _turns(tree, root)
-    points = {name: (depth[name] ** _CROWDING * cos(turn[name]), depth[name] ** _CROWDING * sin(turn[name])) for name in tree if name}
+    below = _tree(near if root else {"": dict.fromkeys(hubs), **near}, root)
+    depth = {root: 0}
+    for name, children in below.items():
+        depth |= dict.fromkeys(children, depth[name] + 1)
+    turn = _turns(below, root)
+    points = {name: (depth[name] ** _CROWDING * cos(turn[name]), depth[name] ** _CROWDING * sin(turn[name])) for name in below if name}
     width, height = (max([abs(point[axis]) for point in points.values()] + [1e-9]) for axis in (0, 1))
     return {name: (x / width, y / height) for name, (x, y) in points.items()}
 
 
-def _turns(tree: networkx.DiGraph[str], root: str) -> dict[str, float]:
-    """The angle of each node: leaves evenly around, every other node in the middle of its leaves."""
-    import networkx
+def _tree(near: Mapping[str, Iterable[str]], root: str) -> dict[str, list[str]]:
+    """Every node's children in the tree that a search from the root finds, the nearer nodes first."""
+    below: dict[str, list[str]] = {root: []}
+    waiting = [root]
+    for name in waiting:
+        below[name] += [each for each in near[name] if each not in below]
+        below |= {each: [] for each in below[name]}
+        waiting += below[name]
+    return below
 
-    order = list(networkx.dfs_postorder_nodes(tree, root))
-    leaves = [name for name in order if not tree.out_degree[name]]
+
+def _turns(below: Mapping[str, Sequence[str]], root: str) -> dict[str, float]:
+    """The angle of each node: leaves evenly around, every other node in the middle of its leaves."""
+    order, waiting = [], [root]
+    while waiting:
+        order.append(waiting.pop())
+        waiting += reversed(below[order[-1]])
+    leaves = [name for name in order if not below[name]]
     angle = {name: 2 * pi * (index + 0.5) / len(leaves) for index, name in enumerate(leaves)}
-    for name in order:
-        below = [angle[child] for child in tree.successors(name)]
-        angle.setdefault(name, (min(below) + max(below)) / 2 if below else 0.0)
+    for name in reversed(order):
+        if below[name]:
+            angle[name] = (min(angle[child] for child in below[name]) + max(angle[child] for child in below[name])) / 2
     return angle
 
 
