@@ -127,7 +127,8 @@ def join(nodes: Iterable[str], connections: Iterable[Connection], avoided: Colle
 
     graph: networkx.MultiGraph[str] = networkx.MultiGraph()
     graph.add_nodes_from(sorted(nodes))
-    graph.add_edges_from(_edges(connections, avoided))
+    for a, b, name, edge in _edges(connections, avoided):
+        graph.add_edge(a, b, key=name, **edge)
     return graph
 
 
@@ -207,7 +208,7 @@ class Tree:
         return tuple(_hop(a, self._near[a][b]) for a, b in pairwise([*up, *reversed(down[:-1])]))
 
 
-def _hop(src: str, edges: Mapping[str, Mapping[str, Any]]) -> Hop:
+def _hop(src: str, edges: Mapping[Any, Mapping[str, Any]]) -> Hop:
     """Of parallel connections that leave `src`, the one of least latency, the first by name on a tie."""
     name = min(edges, key=lambda key: (edges[key]["latency"], key))
     connection: Connection = edges[name]["connection"]
