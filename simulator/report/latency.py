@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.simulator.report.figure import Drawing, colour, line, numbers
+from edgewright.simulator.report.figure import INK, Drawing, colour, line, numbers
 from edgewright.simulator.stored import KEPT, groups, rows_of
 from edgewright.simulator.summary_quantiles import coarse_distribution, distribution
 from edgewright.simulator.summary_text import readable
@@ -75,7 +75,7 @@ def _layout(run: Recorded, column: str, found: list[Curve]) -> dict[str, Any]:
             limits.setdefault(run.meta["slo"][service][column], []).append(index)
     low = min([float(values[0]) for _, _, values, _ in found] + list(limits))
     high = max([float(values[-1]) for _, _, values, _ in found] + list(limits))
-    marks = [_objective(limit, colour(own[0]) if len(own) == 1 else "#1a1f24") for limit, own in limits.items()]
+    marks = [_objective(limit, colour(own[0]) if len(own) == 1 else INK) for limit, own in limits.items()]
     y = {"title": {"text": "% of them at or below"}, "range": [0, 101]}
     return {"xaxis": _axis(low, high), "yaxis": y, "shapes": [shape for shape, _ in marks], "annotations": [note for _, note in marks]}
 

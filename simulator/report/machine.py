@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.simulator.report.figure import Drawing, colour, numbers
+from edgewright.simulator.report.figure import INK, Drawing, colour, numbers
 from edgewright.simulator.report.topology import Utilisation, topology
 from edgewright.simulator.summary_text import readable
 
@@ -81,7 +81,7 @@ def _held(shown: Sequence[str], held: Mapping[str, Mapping[str, float]], capacit
         where = {"x": numbers(100 * held[pool][kind] / capacity[pool] for pool in pools), "name": kind}
         where |= {"y": [_pool(pool, capacity) for pool in pools]}
         where |= {"hovertext": [readable(held[pool][kind], "B") for pool in pools], "hoverinfo": "text+name"}
-        mark = {"symbol": "line-ns-open", "size": 16, "color": "#000000", "line": {"width": 2}}
+        mark = {"symbol": "line-ns-open", "size": 16, "color": INK, "line": {"width": 2}}
         bar = {"type": "bar", "orientation": "h", "marker": {"color": colour(index)}}
         yield where | ({"type": "scatter", "mode": "markers", "marker": mark} if kind == "total" else bar)
 

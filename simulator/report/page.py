@@ -9,17 +9,20 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.simulator.report.faults import failures
 from edgewright.simulator.report.figure import Drawing
+from edgewright.simulator.report.heat import heat
 from edgewright.simulator.report.latency import latencies
 from edgewright.simulator.report.machine import machine
 from edgewright.simulator.report.power import powers
 from edgewright.simulator.report.series import queues
+from edgewright.simulator.report.sources import sources
 from edgewright.simulator.report.timeline import timelines
-from edgewright.simulator.summary import Metric
 from edgewright.simulator.summary_text import grids, headline, readable
 
 if TYPE_CHECKING:
     from edgewright.simulator.result_meta import ProvenanceEntry, Recorded
+    from edgewright.simulator.summary import Metric
 
 __all__ = ["render", "write_report"]
 
@@ -76,6 +79,9 @@ def _sections(run: Recorded, found: Sequence[Metric]) -> list[tuple[str, list[Dr
         ("Latencies", [*latencies(run)]),
         ("Queues and KV caches", [*queues(run)]),
         ("Power", [*powers(run)]),
+        ("Sources and feeding", [*sources(run)]),
+        ("Heat", [*heat(run)]),
+        ("Faults", [*failures(run)]),
     ]
     return [(title, drawn) for title, drawn in sections if drawn]
 

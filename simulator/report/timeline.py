@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.simulator.intervals import occupancy
-from edgewright.simulator.report.figure import BINS, Drawing, numbers, over_time, sampled
+from edgewright.simulator.report.figure import BINS, INK, PALETTE, Drawing, numbers, over_time, sampled
 from edgewright.simulator.stored import rows_of
 from edgewright.simulator.summary_text import readable
 from edgewright.simulator.tables import rows_by
@@ -27,9 +27,9 @@ __all__ = ["timelines"]
 _DETAIL, _BESIDE, _SERVICES, _ALIGNED = 50, 20, 4, 30
 _COLUMNS = ("job", "service", "status", "reason", "arrival_s", "scheduled_s", "first_token_s", "finished_s")
 _PHASES = (
-    ("in the queue", "arrival_s", "scheduled_s", "#E69F00"),
-    ("prefill, or computing", "scheduled_s", "first_token_s", "#0072B2"),
-    ("decode", "first_token_s", "finished_s", "#56B4E9"),
+    ("in the queue", "arrival_s", "scheduled_s", PALETTE[5]),
+    ("prefill, or computing", "scheduled_s", "first_token_s", PALETTE[0]),
+    ("decode", "first_token_s", "finished_s", PALETTE[4]),
 )
 
 
@@ -129,7 +129,7 @@ def _arrivals(jobs: Columns, shown: Rows, origin: Floats | None) -> Iterator[dic
     """Ticks at arrivals, so that requests too short to be seen are; none where arrivals are the origin."""
     if origin is None:
         shape = {"type": "scatter", "mode": "markers", "name": "arrival", "hoverinfo": "skip"}
-        marker = {"symbol": "line-ns-open", "size": 5, "color": "#1a1f24", "line": {"width": 1}}
+        marker = {"symbol": "line-ns-open", "size": 5, "color": INK, "line": {"width": 1}}
         yield shape | {"marker": marker, "x": numbers(jobs["arrival_s"][shown]), "y": list(range(len(shown)))}
 
 
@@ -141,7 +141,7 @@ def _lost(jobs: Columns, shown: Rows, origin: Floats | None) -> Iterator[dict[st
         if len(rows):
             x = jobs["arrival_s"][rows] - (0.0 if origin is None else origin[rows])
             text = [f"{jobs['service'][row]} {jobs['job'][row]} {status}: {jobs['reason'][row]}" for row in rows]
-            marker = {"symbol": symbol, "size": 9, "color": "#D55E00"}
+            marker = {"symbol": symbol, "size": 9, "color": PALETTE[1]}
             shape = {"type": "scatter", "mode": "markers", "name": status, "marker": marker, "text": text, "hoverinfo": "text"}
             yield shape | {"x": numbers(x), "y": numbers(level)}
 

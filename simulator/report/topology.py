@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.hwmodels.topology import groups
-from edgewright.simulator.report.figure import Drawing, numbers
+from edgewright.simulator.report.figure import INK, Drawing, numbers
 from edgewright.simulator.summary_text import readable
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ __all__ = ["Utilisation", "topology"]
 _LABELLED = 24
 _CROWDING = 0.8  # radius of a ring: hops to this power, so that inner rings have room for their names
 _SYMBOLS = {"device": "circle", "storage": "square", "switch": "diamond", "client": "triangle-up"}
-_SHADES = ("#dfe8ef", "#a8c8e0", "#5f9fce", "#1f6fae", "#08306b")
-_UNKNOWN = "#c8c8c8"
+_SHADES = tuple(f"var(--busy-{step})" for step in range(5))
+_UNKNOWN = "var(--unknown)"
 
 Utilisation = Mapping[str, float]
 """Mean share of capacity used, by resource."""
@@ -32,9 +32,7 @@ def topology(run: Recorded, mean: Utilisation) -> Drawing:
     nodes, links = run.meta["topology"]["nodes"], run.meta["topology"]["links"]
     place = _placed(nodes, links)
     labelled = len(nodes) <= _LABELLED
-    caption = (
-        "Mean utilisation in the measurement window: of a device its busiest engine, of a link its busier direction; darker is busier."
-    )
+    caption = "Mean utilisation in the measurement window: of a device its busiest engine, of a link its busier direction."
     caption += "" if labelled else f" {len(nodes)} nodes: names on pointing."
     traces = [trace for link in links for trace in _wire(link, place, mean)]
     kinds = dict.fromkeys(node["kind"] for node in nodes)
@@ -106,7 +104,7 @@ def _symbols(kind: str, nodes: Sequence[NodeEntry], place: Mapping[str, tuple[fl
     busy = [_busy(node["resources"], mean) for node in nodes]
     said = ["no engine" if np.isnan(share) else readable(share, "%") for share in busy]
     about = [f"{node['name']}: {node['title']}, {share}" for node, share in zip(nodes, said, strict=True)]
-    marker = {"symbol": _SYMBOLS[kind], "size": 20, "color": [_shade(share) for share in busy], "line": {"color": "#333", "width": 1}}
+    marker = {"symbol": _SYMBOLS[kind], "size": 20, "color": [_shade(share) for share in busy], "line": {"color": INK, "width": 1}}
     x, y = (numbers(place[node["name"]][axis] for node in nodes) for axis in (0, 1))
     shape = {"type": "scatter", "mode": "markers", "name": kind, "showlegend": False, "marker": marker}
     return shape | {"x": x, "y": y, "text": about, "hoverinfo": "text"}
@@ -119,7 +117,7 @@ def _label(node: NodeEntry, place: Mapping[str, tuple[float, float]], mean: Util
     share = "" if np.isnan(busy) else f"{100 * busy:.0f} %"
     text = f"{node['name'].rpartition('.')[2]} {share}" if node["kind"] == "storage" else f"{node['name']}<br>{share}"
     side = {"yanchor": "bottom", "yshift": 10} if y > 0.1 else {"yanchor": "top", "yshift": -10}
-    ground = {"bgcolor": "rgba(255,255,255,0.8)", "borderpad": 1, "font": {"size": 12}, "showarrow": False}
+    ground = {"bgcolor": "var(--veil)", "borderpad": 1, "font": {"size": 12}, "showarrow": False}
     return {"x": x, "y": y, "text": text, **side, **ground}
 
 

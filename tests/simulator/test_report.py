@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from edgewright.simulator.report import render
-from edgewright.simulator.report.figure import BINS, PALETTE
+from edgewright.simulator.report.figure import BINS
 from edgewright.simulator.report.latency import latencies
 from edgewright.simulator.report.machine import machine
 from edgewright.simulator.report.power import powers
 from edgewright.simulator.report.series import queues
 from edgewright.simulator.report.timeline import timelines
 from edgewright.simulator.result import Result
+from edgewright.simulator.summary import metrics
 
 
 def drawings(html):
@@ -49,6 +50,7 @@ def test_every_figure_has_a_place_and_data(html):
     assert len(places) == len(set(places))
     assert set(places) == set(drawings(html))
     expected = {"topology", "utilisation", "memory", "inflight", "timeline", "cdf-ttft_s", "queue", "kv", "power-0", "caps-0"}
+    expected |= {"sources-0", "feeding", "heat", "faults", "availability"}
     assert expected <= set(places)
 
 
@@ -83,6 +85,24 @@ def test_an_empty_run_still_makes_a_page(bare):
     html = render(bare())
     assert drawings(html) == {}
     assert "Where the figures come from" in html
+
+
+def test_a_run_without_sources_heat_and_faults_has_no_sections_of_them(made_up):
+    result = made_up()
+    absent = ("sources", "thermal", "faults", "availability", "power_events")
+    html = render(Result(result.meta, {name: table for name, table in result.tables.items() if name not in absent}))
+    titles = re.findall(r"<h2>(.*?)</h2>", html)
+    assert set(re.findall(r"<h2>(.*?)</h2>", render(result))) - set(titles) == {"Sources and feeding", "Heat", "Faults"}
+    assert "Power" in titles
+
+
+def test_figures_are_computed_once_for_all_files(made_up, monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr("edgewright.simulator.result.metrics", lambda run: calls.append(run) or metrics(run))
+    result = made_up()
+    result.write(tmp_path / "out")
+    assert result.summary_text()
+    assert calls == [result]
 
 
 def test_nodes_stand_apart_around_the_best_connected(made_up):
@@ -173,13 +193,3 @@ def test_devices_with_the_same_commands_share_a_line(bare):
     power = {"domain": ["rack"], "start_s": [0.0], "end_s": [100.0], "joules": [1.0], "mean_W": [0.01], "peak_W": [1.0], "budget_W": [2.0]}
     _, caps = powers(bare(power=power, actuations=table | {"value": [0.5] * count, "effective_s": [60.0] * count}))
     assert [trace["name"] for trace in caps.data] == ["gpu0 and 39 like it: clock"]
-
-
-def _luminance(colour):
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def test_lines_stand_out_from_white():
-    assert min(1.05 / (_luminance(colour) + 0.05) for colour in PALETTE) > 2  # faint yellow has 1.3

@@ -147,8 +147,24 @@ def test_it_also_fits_with_everything_unfolded(browser, page):
     assert browser.evaluate(SMALL) == []
 
 
+def test_it_follows_the_readers_preference_and_prints_on_white(browser, page):
+    """Text and figures turn light on dark when the reader's system does, without loading again; on paper they are dark on white."""
+    colours = "[getComputedStyle(document.body).color, document.querySelector('#plot-queue .xtitle').style.fill].join(' ')"
+    seen = f"new Promise(kept => setTimeout(() => kept({colours}), 500))"  # the page is told of the change with the next frame
+    light, dark = "rgb(26, 31, 36)", "rgb(230, 234, 238)"
+    browser.open(page, 1280, 800)
+    assert browser.evaluate(seen) == f"{light} {light}"
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    assert browser.evaluate(seen) == f"{dark} {dark}"
+    browser.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert browser.evaluate(seen) == f"{light} {light}"
+    browser.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert browser.evaluate(seen) == f"{dark} {dark}"
+    browser.call("Emulation.setEmulatedMedia", features=[])
+
+
 def test_a_figure_that_cannot_be_drawn_says_so(browser, page, tmp_path):
-    html = (tmp_path / "report.html").read_text().replace("Plotly.newPlot(node", "Promise.reject(new Error('no pencil'), node")
+    html = (tmp_path / "report.html").read_text().replace("Plotly.react(node", "Promise.reject(new Error('no pencil'), node")
     (tmp_path / "broken.html").write_text(html)
     with pytest.raises(RuntimeError, match="not drawn"):
         browser.open((tmp_path / "broken.html").as_uri(), 390, 844, patience=1)
