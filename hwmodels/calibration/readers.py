@@ -54,8 +54,8 @@ class Reader(Protocol):
     def source(self) -> str:
         """What is read, in words."""
 
-    def begin(self) -> Callable[[], tuple[float, Literal["measured", "estimated"]]]:
-        """Start; what it gives ends the span and says its joules. Raises `OSError` where nothing can be read."""
+    def begin(self) -> Callable[[], Reading]:
+        """Start; what it gives ends the span and says its joules and seconds. Raises `OSError` where nothing can be read."""
 
 
 class Rapl:
@@ -73,15 +73,15 @@ class Rapl:
         self.source = "RAPL: " + ", ".join(_text(zone / "name") for zone in self._zones)
         self._read()
 
-    def begin(self) -> Callable[[], tuple[float, Literal["measured", "estimated"]]]:
+    def begin(self) -> Callable[[], Reading]:
         """Joules of all packages until the call, one wrap of each counter allowed for."""
-        before = self._read()
+        before, start = self._read(), monotonic()
 
-        def end() -> tuple[float, Literal["measured", "estimated"]]:
+        def end() -> Reading:
             ranges = [_number(zone / "max_energy_range_uj") for zone in self._zones]
-            after = self._read()
+            after, seconds = self._read(), monotonic() - start
             spent = [now - then if now >= then else now - then + top for then, now, top in zip(before, after, ranges, strict=True)]
-            return sum(spent) * 1e-6, "measured"
+            return Reading(sum(spent) * 1e-6, seconds, "measured", self.source)
 
         return end
 
@@ -114,7 +114,7 @@ class Ina3221:
         """Power of the module now."""
         return sum(_number(volts) * _number(amperes) for volts, amperes in (self._rails[name] for name in self._chosen)) * 1e-6
 
-    def begin(self) -> Callable[[], tuple[float, Literal["measured", "estimated"]]]:
+    def begin(self) -> Callable[[], Reading]:
         """Power sampled every period and integrated by trapezoids."""
         samples, stop = [(monotonic(), self.watts())], Event()
 
@@ -125,11 +125,11 @@ class Ina3221:
         thread = Thread(target=sample, daemon=True)
         thread.start()
 
-        def end() -> tuple[float, Literal["measured", "estimated"]]:
+        def end() -> Reading:
             stop.set()
             thread.join()
             samples.append((monotonic(), self.watts()))
-            return _integral(samples), "estimated"
+            return Reading(_integral(samples), samples[-1][0] - samples[0][0], "estimated", self.source)
 
         return end
 
@@ -152,10 +152,10 @@ class Nvml:
             raise OSError(f"NVML: {error}") from None
         self.source = f"NVML: {len(self._cards)} cards"
 
-    def begin(self) -> Callable[[], tuple[float, Literal["measured", "estimated"]]]:
+    def begin(self) -> Callable[[], Reading]:
         """Joules of all cards until the call."""
-        before = self._read()
-        return lambda: (self._read() - before, "measured")
+        before, start = self._read(), monotonic()
+        return lambda: Reading(self._read() - before, monotonic() - start, "measured", self.source)
 
     def _read(self) -> float:
         return sum(float(self._count(card)) for card in self._cards) * 1e-3
@@ -176,15 +176,16 @@ class Perf:
             raise OSError("perf counts no energy here")
         self.source = "perf: " + ", ".join(self.EVENTS)
 
-    def begin(self) -> Callable[[], tuple[float, Literal["measured", "estimated"]]]:
+    def begin(self) -> Callable[[], Reading]:
         """Joules of all packages until the call. The call raises `OSError` where nothing was counted."""
-        running = self._started()
+        running, start = self._started(), monotonic()
 
-        def end() -> tuple[float, Literal["measured", "estimated"]]:
+        def end() -> Reading:
+            seconds = monotonic() - start
             joules = perf_joules(self._ended(running))
             if joules is None:
                 raise OSError("perf counted no energy")
-            return joules, "measured"
+            return Reading(joules, seconds, "measured", self.source)
 
         return end
 
@@ -209,18 +210,16 @@ class MeterLog:
         self._path, self._columns, self._patience = path, (time, power), patience
         self.source = f"meter: {path.name}"
 
-    def begin(self) -> Callable[[], tuple[float, Literal["measured", "estimated"]]]:
+    def begin(self) -> Callable[[], Reading]:
         """Joules in the log until the call, which raises `ValueError` where the log lacks columns, or does not come to cover the span."""
         start = wall_time()
 
-        def end() -> tuple[float, Literal["measured", "estimated"]]:
+        def end() -> Reading:
             stop = wall_time()
             last = stop + self._patience
             while True:
                 try:
-                    joules = meter_joules(self._path, start, stop, *self._columns).joules
-                    assert joules is not None, "a covered span has joules"
-                    return joules, "measured"
+                    return meter_joules(self._path, start, stop, *self._columns)
                 except ValueError:
                     if wall_time() > last:
                         raise
@@ -249,14 +248,13 @@ def reader(makers: Sequence[Callable[[], Reader]] = (Ina3221, Rapl, Perf)) -> Re
 
 def used(source: Reader | Reading, act: Callable[[], object]) -> Reading:
     """What an act took, or that this cannot be known."""
-    start = monotonic()
     if isinstance(source, Reading):
+        start = monotonic()
         act()
         return Reading(None, monotonic() - start, "unavailable", source.source)
     end = source.begin()
     act()
-    joules, kind = end()
-    return Reading(joules, monotonic() - start, kind, source.source)
+    return end()
 
 
 def perf_joules(text: str) -> float | None:

@@ -21,7 +21,8 @@ def file(tmp_path):
 @pytest.mark.parametrize(("block", "depth"), [(4096, 1), (65536, 3)])
 def test_requests_are_timed(file, write, random, block, depth):
     sample = measure_storage(file, block=block, depth=depth, write=write, random=random, seconds=0.05)
-    assert 0 < sample.low <= sample.rate <= sample.high
+    assert 0 <= sample.low <= sample.rate <= sample.high  # slices in which a busy machine moved nothing count, and are said
+    assert sample.rate > 0 or sample.reasons
     assert sample.latency > 0
     assert sample.requests * block >= sample.rate * 0.05 * 0.2  # what the median slice says was moved at least in part
     assert sample.trusted == (not sample.reasons)
