@@ -69,6 +69,10 @@ class Timing:
         return 0.5 * log(self.high / self.low)
 
 
+_PAST = "_past"
+"""Kernels that write past the caches exist where native code runs; their timings are read everywhere."""
+
+
 def reach_of(name: str, shape: tuple[int, ...], dtype: str) -> float:
     """Bytes of the operands that one call goes through: a probe's passes go over the same ones again."""
     if name == "chase":
@@ -80,14 +84,14 @@ def reach_of(name: str, shape: tuple[int, ...], dtype: str) -> float:
 
 def timed_class(name: str) -> str:
     """The kernel class that timings of `name` tell about; empty for a probe of the machine."""
-    if name.startswith("peak_"):
-        return ""  # the probe may be one of PyTorch's, in a format that no kernel here has
+    if name.startswith("peak_") or name.endswith(_PAST):
+        return ""  # a probe: perhaps one of PyTorch's, in a format that no kernel here has
     return name.removeprefix("torch_") if name in TORCH_AXES else kernel(name).kernel_class
 
 
 def axes_of(name: str) -> tuple[str, ...]:
     """The names of the entries of its shape."""
-    return TORCH_AXES[name] if name in TORCH_AXES else kernel(name).axes
+    return TORCH_AXES[name] if name in TORCH_AXES else kernel(name.removesuffix(_PAST)).axes
 
 
 class TimingFile:
