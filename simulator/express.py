@@ -1,129 +1,115 @@
 """Express: a replica whose whole serving loop runs compiled, from one look at it to the next.
 
-A stretch jumps over steps between two decisions; here decisions are made in the same compiled loop, too, by the rules of continuous
-batching and paged memory. Nothing of it is an event: the loop is brought up to the moment at which somebody reads the machine's accounts
-(a meter, the end of the run), and what it writes down are columns. `express_rule` says which scenarios may be run so: those in which
-nothing could tell the difference but by the clock on the wall.
+A stretch jumps over steps between two decisions; here decisions are made in the same compiled loop, too. Nothing of it is an event: the
+loop is brought up to the moment at which somebody reads the machine's accounts (a meter, the end of the run), and what it writes down are
+columns. `express_rule` says which scenarios may be run so: those in which nothing could tell the difference but by the clock on the wall.
+
+There are two such loops: `express_tokens` for models that yield token after token, `express_passes` for those that compute an input in
+one pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edgewright.policies.plan import Compute, Delay
-from edgewright.policies.pricing import part_form
 from edgewright.simulator import express_books as at
-from edgewright.simulator.express_books import Books, Floats, open_books
+from edgewright.simulator.express_books import Floats
+from edgewright.simulator.express_jobs import Jobs, jobs_of
 from edgewright.simulator.express_tables import job_rows, record_rows
-from edgewright.simulator.program import HostSeconds
-from edgewright.workloads import Part, Source
-from edgewright.workloads.jobs_columns import job_columns
 
 if TYPE_CHECKING:
-    from edgewright.hwmodels.roofline_form import RoofForm
+    from numpy.typing import NDArray
+
     from edgewright.simulator.replica import Replica
     from edgewright.simulator.simulation import Simulation
+    from edgewright.workloads import Source
 
 __all__ = ["Express"]
 
 
-class Express:
-    """The serving loop of one replica, and the source that feeds it alone. Stands among the machine's stretches.
+class Express(ABC):
+    """The serving loop of one replica, and the sources that feed it alone. Stands among the machine's stretches.
 
     Attributes:
-        replica, source: whose.
-        engine, bus: resources that it uses.
+        replica, sources: whose.
+        engines, resources: what it uses, and nobody else may.
     """
 
-    def __init__(self, simulation: Simulation, replica: Replica, source: Source) -> None:
+    outputs: ClassVar[tuple[tuple[str, int, int], ...]] = (("steps", at.STEPS, at.STEPS), ("queues", at.QUEUES, at.QUEUES))
+    """Output tables of the books, how many rows they have, and how many of them stand."""
+
+    def __init__(self, simulation: Simulation, replica: Replica, sources: Sequence[Source]) -> None:
         self.replica = replica
-        self.source = source
+        self.sources = sources
         self.machine = simulation.machine
         self.window = simulation.window
-        self._stream = simulation.stream.child(f"workloads.{source.name}")
+        self._stream = simulation.stream
         self._written = 0
-        self._settled = [0.0] * 4
-        self._joules_per_byte = 0.0
-        host, compute = _operations(replica)
-        self._host = (host.per_step, host.per_sequence) if host is not None else (0.0, 0.0)
-        self.engine = self.machine.cluster.engine_name(compute.device, compute.engine)
-        self.bus = f"{compute.device}.{self.machine.engines[self.engine].spec.bus}"
-        self._used = self.machine.engines[self.engine], self.machine.resources[self.bus]
-        self._dynamic = [self.machine.ledger.account(owner, "dynamic") for owner in (self.engine, self.bus)]
+        self.engines, self.resources = self._uses()
+
+    @abstractmethod
+    def _uses(self) -> tuple[Iterable[str], Iterable[str]]:
+        """Engines and resources."""
+
+    @abstractmethod
+    def _open(self, jobs: Jobs, measured: NDArray[np.bool_]) -> Any:
+        """Books of these jobs, in which nothing has been done."""
+
+    @abstractmethod
+    def _settle(self, now: float) -> None:
+        """Bring the machine's accounts up to now, as the loop is."""
+
+    @property
+    @abstractmethod
+    def _advance(self) -> Callable[[Any, float], bool]:
+        """The compiled loop: brings the books up to a time; False if it needs something before. This imports Numba."""
 
     @cached_property
-    def books(self) -> Books:
-        """The state of the loop, with all jobs that will come."""
-        jobs = job_columns(self.source, self._stream, 0.0, self.window[1])
-        measured = (jobs.arrival >= self.window[0]) & (jobs.arrival < self.window[1])
-        replica, kv, preset = self.replica, self.replica.kv, self.replica.preset
-        terms = max(len(form.serial) for form in self._forms)
-        block, most = (1, replica.most) if kv is None else (kv.block_size, min(replica.most, kv.capacity))
-        books = open_books(jobs, measured, block, most, terms)
-        count, clock = books.counts, books.clock
-        count[at.MOST], count[at.MAX_TOKENS] = replica.most, preset.max_tokens
-        count[at.CAPACITY], count[at.RESERVE] = (-1, 0) if kv is None else (kv.capacity, kv.reserve)
-        count[at.REJECTS], count[at.LONGEST] = preset.preemption == "reject", replica.most_iterations
-        clock[at.HOST_STEP], clock[at.HOST_SEQUENCE] = self._host
-        clock[at.BANDWIDTH] = self.machine.capacities[self.bus]
-        self._joules_per_byte = self._forms[0].joules_per_byte
-        for case, form in enumerate(self._forms):
-            books.roofs[case, :, : len(form.serial)] = form.roofs
-            books.serial[case, : len(form.serial)] = form.serial
-            books.linear[case] = form.linear
-        return books
+    def jobs(self) -> Jobs:
+        """All jobs that will come."""
+        return jobs_of(self.sources, self._stream, 0.0, self.window[1])
 
     @cached_property
-    def _forms(self) -> list[RoofForm]:
-        return _forms(self.replica, self.machine.clocks)
+    def books(self) -> Any:
+        """The state of the loop."""
+        arrival = self.jobs.columns.arrival
+        return self._open(self.jobs, (arrival >= self.window[0]) & (arrival < self.window[1]))
 
     # -- running ---------------------------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Take the replica over; nothing else may touch its engine or its bus."""
-        self.machine.claim([self.engine], [self.bus], self._disturbed)
+        """Take the replica over; nothing else may touch its engines or its resources."""
+        self.machine.claim(self.engines, self.resources, self._disturbed)
         self.machine.stretches[self] = None
 
     def _disturbed(self) -> None:
-        raise RuntimeError(f"{self.replica.name} runs express, and something else wants its engine or its bus")
+        raise RuntimeError(f"{self.replica.name} runs express, and something else wants what it uses")
 
     def account(self, now: float) -> None:
         """Bring the loop, and the machine's accounts, up to now."""
-        books = self.books
-        while not self._advance(books, now):
-            self._hand_over()
-        seen, last = books.clock[at.SEEN : at.SEEN + 4].tolist(), self._settled
-        busy, nbytes, (engine, bus) = seen[0] - last[0], seen[3] - last[3], self._used
-        engine.busy_s += busy
-        engine.static.put(busy * engine.static_W)
-        self._dynamic[0].put(seen[2] - last[2])
-        self._dynamic[1].put(nbytes * self._joules_per_byte)
-        bus.moved += nbytes
-        bus.accounted += nbytes
-        bus.busy_s += seen[1] - last[1]
-        self._settled = seen
+        while not self._advance(self.books, now):
+            self._provide()
+        self._settle(now)
 
-    @cached_property
-    def _advance(self) -> Callable[[Books, float], bool]:
-        """The compiled loop; this imports Numba."""
-        from edgewright.simulator.express_loop import advance
-
-        return advance
+    def _provide(self) -> None:
+        """Give the loop what it lacks: room for its rows."""
+        self._hand_over()
 
     def _hand_over(self) -> None:
         """Give the recorder the rows that stand; those of the run of steps under way move to the front."""
         books, counts, replica = self.books, self.books.counts, self.replica
         taken: dict[str, Floats] = {}
-        for name, rows, stands in _OUTPUTS:
+        for name, rows, stands in self.outputs:
             table, kept, written = getattr(books, name), int(counts[stands]), int(counts[rows])
             taken[name] = table[:kept].copy()
             table[: written - kept] = table[kept:written].copy()
             counts[rows], counts[stands] = written - kept, 0 if stands != rows else written - kept
-        record_rows(replica.recorder, replica.name, self.source.service, int(counts[at.CAPACITY]), taken)
+        record_rows(replica.recorder, replica.name, replica.service, int(counts[at.CAPACITY]), taken)
         status = books.what[at.STATUS, self._written : self.arrived]
         running = np.flatnonzero(status == at.IN_FLIGHT)
         self._hand_over_jobs(self._written + int(running[0]) if len(running) else self.arrived)
@@ -131,7 +117,7 @@ class Express:
     def _hand_over_jobs(self, stop: int) -> None:
         """Give the recorder the rows of jobs up to (not including) that one."""
         if stop > self._written:
-            found = job_rows(self.books, slice(self._written, stop), self.source, self.replica.name)
+            found = job_rows(self.books, self.jobs, slice(self._written, stop), self.sources, self.replica.name)
             self.replica.recorder.extend("jobs", found)
         self._written = stop
 
@@ -157,45 +143,11 @@ class Express:
 
     @property
     def drained(self) -> bool:
-        """Whether every job of the source has come and ended."""
-        return self.arrived == self.books.when.shape[1] and not self.in_flight
+        """Whether every job of the sources has come and ended."""
+        return self.arrived == len(self.jobs) and not self.in_flight
 
     def publish(self) -> None:
         """The run is over: all rows, and the counts of the whole run, go where results are gathered."""
-        from edgewright.simulator.express_loop import cut
-
-        cut(self.books)
         self._hand_over()
         self._hand_over_jobs(self.arrived)
-        counts, replica = self.books.counts, self.replica
-        if replica.kv is not None:
-            replica.kv.peak = int(counts[at.PEAK])
-        replica.prompt_tokens = int(counts[at.PROMPTS])
-        replica.recorder.preemptions[replica.name] = int(counts[at.PREEMPTED])
-
-
-_OUTPUTS = (
-    ("steps", at.STEPS, at.STEPS),
-    ("queues", at.QUEUES, at.QUEUES),
-    ("blocks", at.BLOCKS, at.BLOCKS_KEPT),
-    ("gaps", at.GAPS, at.GAPS_KEPT),
-)
-"""Output tables of the books, how many rows they have, and how many of them stand."""
-
-
-def _operations(replica: Replica) -> tuple[HostSeconds | None, Compute]:
-    """The host's time before each step, and the computation of the model: all that its plan consists of."""
-    assert replica.strand is not None, "an express replica's plan is one strand"
-    hosts: list[Any] = [op.seconds for op in replica.strand.ops if isinstance(op, Delay)]
-    (compute,) = (op for op in replica.strand.ops if isinstance(op, Compute))
-    return (hosts[0] if hosts else None), compute
-
-
-def _forms(replica: Replica, clocks: Any) -> list[RoofForm]:
-    """Prices by case (`express_books.CASES`)."""
-    _, compute = _operations(replica)
-    assert isinstance(compute.work, Part), "an express replica computes a model"
-    cluster = replica.machine.cluster
-    resource = cluster.engine_name(compute.device, compute.engine)
-    found = [part_form(compute.work, cluster, resource, clocks.get(resource, 1.0), case) for case in at.CASES]
-    return [form for form in found if form is not None]
+        self.replica.prompt_tokens = int(self.books.counts[at.PROMPTS])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgewright.workloads.jobs_columns import JobColumns
 from edgewright.workloads.step_form import Case
 
-__all__ = ["Books", "Floats", "Integers", "open_books"]
+__all__ = ["Books", "Floats", "Integers", "PassBooks", "open_books", "open_pass_books"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -56,7 +56,17 @@ MOST, MAX_TOKENS, BLOCK, CAPACITY, RESERVE, REJECTS, LONGEST = range(25, 32)
 BENT = 32
 """Of `counts`: terms that are priced step by step."""
 
-COUNTS = 33
+RULE, SIZE, LEFT, UNPRICED, UNDECIDED = range(33, 38)
+"""Of `counts`, of models that compute an input in one pass: how batches form, jobs in a full one; jobs of the batch that has closed and
+are to be computed, inputs of a pass whose price is wanted, whether something has happened on which the next step is to be decided."""
+
+COUNTS = 38
+
+FILLING, CLOSING, DYNAMIC = range(3)
+"""Values of `RULE`: whatever waits; a full batch, or what waits so long after the last arrival, or after the first."""
+
+TIMEOUT, WAKE = HOST_STEP, HOST_SEQUENCE
+"""Of `clock`, of such models: seconds that a partial batch waits, and when the one that waits is decided on."""
 
 ARRIVAL, SCHEDULED, FIRST, LAST, FINISHED = range(5)
 """Rows of `when`: seconds by job, NaN before."""
@@ -109,12 +119,54 @@ class Books(NamedTuple):
     gaps: Floats
 
 
+class PassBooks(NamedTuple):
+    """All arrays of a replica of a model that computes an input in one pass; those named as in `Books` are the same.
+
+    Attributes:
+        prompted: by job: when its source began to wait for it.
+        seconds, passes: by inputs of a step: how long it takes (NaN: not known yet), and how many such steps have ended.
+    """
+
+    clock: Floats
+    counts: Integers
+    when: Floats
+    what: Integers
+    prompted: Floats
+    seconds: Floats
+    passes: Integers
+    steps: Floats
+    queues: Floats
+
+
+def open_pass_books(jobs: JobColumns, measured: NDArray[np.bool_], prompted: Floats, most: int) -> PassBooks:
+    """Books of a replica that has done nothing yet, for batches of at most `most` inputs."""
+    rows, counts, clock = ROWS + 4 * most, np.zeros(COUNTS, np.int64), np.zeros(CLOCKS)
+    counts[CAPACITY], clock[WAKE] = -1, np.inf
+    when, what = _job_columns(jobs, measured)
+    return PassBooks(
+        clock=clock,
+        counts=counts,
+        when=when,
+        what=what,
+        prompted=prompted,
+        seconds=np.full(most + 1, np.nan),
+        passes=np.zeros(most + 1, np.int64),
+        steps=np.zeros((rows, 9)),
+        queues=np.zeros((rows, 3)),
+    )
+
+
+def _job_columns(jobs: JobColumns, measured: NDArray[np.bool_]) -> tuple[Floats, Integers]:
+    when, what = np.full((5, len(jobs)), np.nan), np.zeros((8, len(jobs)), np.int64)
+    when[ARRIVAL] = jobs.arrival
+    what[PROMPT], what[OUTPUT], what[MEASURED] = jobs.prompt, jobs.output, measured
+    return when, what
+
+
 def open_books(jobs: JobColumns, measured: NDArray[np.bool_], block: int, most: int, terms: int) -> Books:
     """Books of a replica that has done nothing yet, with room for batches of `most` jobs; limits and prices are to be filled in."""
     count, rows = len(jobs), ROWS + 4 * min(most, len(jobs))
-    when, what = np.full((5, count), np.nan), np.zeros((8, count), np.int64)
-    when[ARRIVAL] = jobs.arrival
-    what[PROMPT], what[OUTPUT], what[MEASURED] = jobs.prompt, jobs.output, measured
+    when, what = _job_columns(jobs, measured)
     counts = np.zeros(COUNTS, np.int64)
     counts[RECORDED], counts[BLOCK] = -1, block
     return Books(

@@ -1,7 +1,9 @@
 """Which scenarios run express: those in which nothing could tell.
 
-One service with one replica on one engine, fed by one open source where its jobs are; continuous batching, all keys and values kept, in
-pages or in no memory at all. Nobody listens, nothing fails, scales, governs or cuts power; nothing waits for a job's end.
+One service with one replica, fed by open sources where its jobs are; nobody else uses what it uses. Models that yield tokens: on one
+engine, by continuous batching, all keys and values kept, in pages or in no memory at all. Models that compute an input in one pass:
+whatever plan can be jumped over, batches as they come, or closed (`static`, `dynamic`). Nobody listens, nothing fails, scales, governs or
+cuts power; nothing waits for a job's end.
 """
 
 from __future__ import annotations
@@ -9,40 +11,56 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from edgewright.policies.batching import Continuous
+from edgewright.policies.batching import Continuous, Dynamic, Static
 from edgewright.policies.kv import Full
 from edgewright.policies.plan import Compute, Delay, Mark
 from edgewright.policies.registry import lookup
 from edgewright.policies.scaling import Fixed
+from edgewright.policies.timeline import conflicts
 from edgewright.simulator.express_books import CASES
+from edgewright.simulator.express_passes import PassExpress, courses_at_both_ends
+from edgewright.simulator.express_tokens import TokenExpress
 from edgewright.simulator.program import HostSeconds
 from edgewright.workloads import OpenProcess, Part
 
 if TYPE_CHECKING:
+    from edgewright.simulator.express import Express
     from edgewright.simulator.replica import Replica
     from edgewright.simulator.simulation import Simulation
-    from edgewright.workloads import Source
 
-__all__ = ["obstacles"]
+__all__ = ["express_of", "obstacles"]
 
 WORTH = 2000
 """Expected jobs from which on the compiled loop pays for being loaded (half a second)."""
 
 
-def obstacles(simulation: Simulation, source: Source, entry: str | None) -> Iterator[str]:
-    """What keeps a scenario of one source from running express, in words; nothing if it may."""
-    arrivals = source.arrivals
-    rate = arrivals.mean_rate if isinstance(arrivals, OpenProcess) else None
-    if not isinstance(arrivals, OpenProcess) or source.prefixes is not None or entry is not None:
-        yield "jobs follow others, begin alike, or travel"
-    elif rate is None or rate * simulation.window[1] < WORTH:
+def express_of(simulation: Simulation) -> Express | None:
+    """What runs the simulation's one replica express; None if there are obstacles."""
+    if any(obstacles(simulation)):
+        return None
+    (replica,) = simulation.replicas.values()
+    sources = [process.source for process in simulation.sources.values()]
+    return (TokenExpress if replica.model.generates else PassExpress)(simulation, replica, sources)
+
+
+def obstacles(simulation: Simulation) -> Iterator[str]:
+    """What keeps a scenario from running express, in words; nothing if it may."""
+    rates = []
+    for process in simulation.sources.values():
+        arrivals = process.source.arrivals
+        rates.append(arrivals.mean_rate if isinstance(arrivals, OpenProcess) else None)
+        if not isinstance(arrivals, OpenProcess) or process.source.prefixes is not None or process.entry is not None:
+            yield "jobs follow others, begin alike, or travel"
+    if None in rates or sum(rate for rate in rates if rate is not None) * simulation.window[1] < WORTH:
         yield f"fewer than {WORTH} jobs are expected"
     yield from _around(simulation)
     replicas = list(simulation.replicas.values())
     if len(simulation.services) != 1 or len(replicas) != 1:
         yield "more than one service or replica"
+    elif replicas[0].model.generates:
+        yield from _inside_tokens(replicas[0])
     else:
-        yield from _inside(replicas[0])
+        yield from _inside_passes(replicas[0])
 
 
 def _around(simulation: Simulation) -> Iterator[str]:
@@ -63,8 +81,25 @@ def _around(simulation: Simulation) -> Iterator[str]:
             yield "limits of attempts, checkpoints, or routing of others' making"
 
 
-def _inside(replica: Replica) -> Iterator[str]:
-    """What the replica does that the compiled loop does not."""
+def _inside_passes(replica: Replica) -> Iterator[str]:
+    """What the replica of a model that computes an input in one pass does that its compiled loop does not."""
+    machine = replica.machine
+    if type(replica.setup.tables[0].batching) not in (Continuous, Static, Dynamic):
+        yield "another batching policy than `continuous`, `static` and `dynamic`"
+    elif replica.kv is not None or replica.experts is not None or replica.preset.padding or replica.preset.instances:
+        yield "keys and values, experts, padding, or an instance per sequence"
+    elif replica.strand is None:
+        yield "a plan that cannot be jumped over"
+    else:
+        courses = courses_at_both_ends(replica)
+        if not all(course.settles and not conflicts(replica.strand, course.line.demands) for course in courses):
+            yield "a plan that is in its own way, or outlives its steps"
+        if any(machine.resources[name].following for course in courses for name in course.resources | course.links):
+            yield "a link whose rate varies"
+
+
+def _inside_tokens(replica: Replica) -> Iterator[str]:
+    """What the replica of a model that yields tokens does that its compiled loop does not."""
     tables, preset = replica.setup.tables[0], replica.preset
     if type(tables.batching) is not Continuous or type(tables.kv) is not Full:
         yield "another batching or KV policy than `continuous` and `full`"
@@ -72,8 +107,8 @@ def _inside(replica: Replica) -> Iterator[str]:
         yield "slots, swapping, experts or recurrent state"
     if preset.padding or preset.instances:
         yield "padding, or an instance per sequence"
-    if not replica.model.generates or replica.model.windows:
-        yield "a model that yields no tokens, or attends to windows"
+    if replica.model.windows:
+        yield "a model that attends to windows"
     ops = replica.strand.ops if replica.strand is not None else ()
     computes = [op for op in ops if isinstance(op, Compute)]
     plain = len(computes) == 1 and all(

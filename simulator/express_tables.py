@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgewright.simulator import express_books as at
-from edgewright.simulator.express_books import Books, Floats
+from edgewright.simulator.express_books import Books, Floats, PassBooks
 
 if TYPE_CHECKING:
+    from edgewright.simulator.express_jobs import Jobs
     from edgewright.simulator.recorder import Recorder
     from edgewright.workloads import Source
 
@@ -26,12 +27,13 @@ STATES = (
 )
 """Status and reason of a job, by `express_books.STATUS`."""
 
+_NONE = np.empty((0, 2))
 _STEPS = ("iterations", "decode", "prefill_tokens", "output_tokens", "context_tokens", "waiting", "kv_blocks")
 
 
 def record_rows(recorder: Recorder, replica: str, service: str, capacity: int, taken: Mapping[str, Floats]) -> None:
     """Rows of the tables `steps`, `queue`, `kv` and `itl`; `capacity`: KV blocks that the replica has."""
-    steps, queues, blocks, gaps = (taken[name] for name in ("steps", "queues", "blocks", "gaps"))
+    steps, queues, blocks, gaps = (taken.get(name, _NONE) for name in ("steps", "queues", "blocks", "gaps"))
     if len(steps):
         recorder.extend("steps", {"replica": replica, "start_s": steps[:, 0], "end_s": steps[:, 1]} | _integers(steps, _STEPS, 2))
     if len(queues):
@@ -49,17 +51,17 @@ def _integers(rows: Floats, names: tuple[str, ...], first: int) -> dict[str, Any
     return {name: rows[:, place].astype(np.int64) for place, name in enumerate(names, start=first)}
 
 
-def job_rows(books: Books, which: slice, source: Source, replica: str) -> dict[str, Any]:
+def job_rows(books: Books | PassBooks, jobs: Jobs, which: slice, sources: Sequence[Source], replica: str) -> dict[str, Any]:
     """Rows of the table `jobs`, what is derived from the others left out (NaN)."""
-    when, what = books.when[:, which], books.what[:, which]
+    when, what, source = books.when[:, which], books.what[:, which], jobs.source[which]
     status, arrival = what[at.STATUS], when[at.ARRIVAL]
     count, taken = len(status), status != at.TOO_LONG
     zero, nothing = np.zeros(count, np.int64), np.full(count, np.nan)
     return {
-        "job": np.arange(which.start, which.stop),
-        "service": source.service,
+        "job": jobs.number[which],
+        "service": sources[0].service,
         "replica": (("", replica), taken.astype(np.int64)),
-        "source": source.name,
+        "source": ([each.name for each in sources], source),
         "session": zero - 1,
         "status": ([state for state, _ in STATES], status),
         "reason": ([reason for _, reason in STATES], status),
@@ -74,8 +76,8 @@ def job_rows(books: Books, which: slice, source: Source, replica: str) -> dict[s
         "cached_tokens": zero,
         "preemptions": what[at.PREEMPTIONS],
         **dict.fromkeys(("interruptions", "retries", "resumes", "lost_tokens", "wasted_tokens"), zero),
-        "priority": zero + source.priority,
-        "deadline_s": nothing if source.deadline is None else arrival + source.deadline,
+        "priority": np.array([each.priority for each in sources], np.int64)[source],
+        "deadline_s": arrival + np.array([np.nan if each.deadline is None else each.deadline for each in sources])[source],
         **dict.fromkeys(("ttft_s", "tpot_s", "e2e_s", "queue_s"), nothing),
         "missed": zero,
     }

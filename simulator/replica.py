@@ -253,7 +253,7 @@ class Replica:
         """A stretch over these steps, not yet begun; None if the plan is not alone, or in its own way."""
         if self.strand is None or self._runner is None:
             return None
-        known = self._known_course(step)
+        known = self.known_course(step)
         stretch = Stretch(self._runner, self.strand, step, iterations, on_end, on_token, partial(step_at, step), known)
         return stretch if stretch.possible() and not self._in_its_own_way(stretch) else None
 
@@ -264,7 +264,7 @@ class Replica:
             self._conflicts[used] = conflicts(stretch.strand, stretch.line.demands)
         return self._conflicts[used]
 
-    def _known_course(self, step: Step) -> Course | None:
+    def known_course(self, step: Step) -> Course | None:
         """The course of a one-shot step at present clocks and capacities, priced once; None for tokens, which are hardly ever alike."""
         if self.strand is None or not step.items:
             return None

@@ -15,8 +15,7 @@ from edgewright.simulator.assemble import Setup
 from edgewright.simulator.assemble_faults import fault_targets
 from edgewright.simulator.assemble_memory import Capacity, set_aside
 from edgewright.simulator.check import check
-from edgewright.simulator.express import Express
-from edgewright.simulator.express_rule import obstacles
+from edgewright.simulator.express_rule import express_of
 from edgewright.simulator.faults import FaultSource
 from edgewright.simulator.harvest import harvest
 from edgewright.simulator.invariants import check_invariants
@@ -111,7 +110,7 @@ class Simulation:
         self._trace_operations(scenario.record.operations)
         self.watchdog = Watchdog(self)
         self.faults = {name: self._faults(name, table, checked.cluster) for name, table in scenario.faults.items()}
-        self.express = self._express() if express else None
+        self.express = express_of(self) if express else None
         self._start()
 
     # -- building --------------------------------------------------------------------------------------------------------------------------
@@ -143,16 +142,6 @@ class Simulation:
         followers = fault_targets(self.scenario, cluster, table, others, (*key, "spread", "targets"))
         stream = self.stream.child(f"faults.{name}")
         return FaultSource(self.machine, name, table, targets, followers, self.domains, stream, self.recorder)
-
-    def _express(self) -> Express | None:
-        """The replica and its source run compiled, if there is but one of either and nothing could tell."""
-        if len(self.sources) != 1:
-            return None
-        (process,) = self.sources.values()
-        if any(obstacles(self, process.source, process.entry)):
-            return None
-        (replica,) = self.replicas.values()
-        return Express(self, replica, process.source)
 
     def _trace_operations(self, most: int) -> None:
         """Keep the first operations of the window for the timeline."""

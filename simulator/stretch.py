@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,10 @@ from edgewright.simulator.interpreter import TIMED
 from edgewright.simulator.plan_runner import PlanRunner
 from edgewright.workloads import Step
 
-__all__ = ["Course", "Stretch", "at_iteration", "can_stretch"]
+if TYPE_CHECKING:
+    from edgewright.simulator.machine import Machine
+
+__all__ = ["Course", "Stretch", "at_iteration", "can_stretch", "settle_account"]
 
 
 def can_stretch(strand: Strand) -> bool:
@@ -70,6 +73,15 @@ class Course:
                 self.parts.append((key, amount, begin, line.end[node]))
         for key, total in sums.items():
             self.whole[key] = np.cumsum(np.broadcast_to(np.asarray(total, dtype=float), (iterations,)))
+
+    def add_partial(self, totals: dict[tuple[str, str], float], iteration: int, elapsed: float) -> None:
+        """Add to each account what an iteration has put there so many seconds after it began."""
+        for key, amount, begin, end in self.parts:
+            first, last = at_iteration(begin, iteration), at_iteration(end, iteration)
+            if elapsed >= last:
+                totals[key] += at_iteration(amount, iteration)
+            elif elapsed > first and key[0] != "sent":
+                totals[key] += at_iteration(amount, iteration) * (elapsed - first) / (last - first)
 
 
 class Stretch:
@@ -211,37 +223,30 @@ class _Accounts:
         stretch = self.stretch
         totals = {key: (float(sums[whole - 1]) if whole else 0.0) for key, sums in stretch.course.whole.items()}
         if whole < stretch.iterations:
-            self._add_partial(totals, whole, now - stretch.began(whole))
+            stretch.course.add_partial(totals, whole, now - stretch.began(whole))
         for key, total in totals.items():
-            self._put(key, total - self.settled.get(key, 0.0))
+            settle_account(stretch.machine, key, total - self.settled.get(key, 0.0))
         self.settled = totals
 
-    def _add_partial(self, totals: dict[tuple[str, str], float], whole: int, elapsed: float) -> None:
-        for key, amount, begin, end in self.stretch.course.parts:
-            first, last = at_iteration(begin, whole), at_iteration(end, whole)
-            if elapsed >= last:
-                totals[key] += at_iteration(amount, whole)
-            elif elapsed > first and key[0] != "sent":
-                totals[key] += at_iteration(amount, whole) * (elapsed - first) / (last - first)
 
-    def _put(self, key: tuple[str, str], amount: float) -> None:
-        kind, name = key
-        machine = self.stretch.machine
-        if kind == "dynamic":
-            machine.ledger.account(name, "dynamic").put(amount)
-        elif kind == "engine":
-            engine = machine.engines[name]
-            engine.busy_s += amount
-            engine.static.put(amount * engine.static_W)
-        elif kind == "sent":
-            traffic = machine.traffic_of(name)
-            traffic.sent += amount
-            traffic.received += amount
-        elif kind == "moved":
-            machine.resources[name].moved += amount
-            machine.resources[name].accounted += amount
-        else:
-            machine.resources[name].busy_s += amount
+def settle_account(machine: Machine, key: tuple[str, str], amount: float) -> None:
+    """Put an amount into the account of the machine that a key of a course names: `(kind, name)`."""
+    kind, name = key
+    if kind == "dynamic":
+        machine.ledger.account(name, "dynamic").put(amount)
+    elif kind == "engine":
+        engine = machine.engines[name]
+        engine.busy_s += amount
+        engine.static.put(amount * engine.static_W)
+    elif kind == "sent":
+        traffic = machine.traffic_of(name)
+        traffic.sent += amount
+        traffic.received += amount
+    elif kind == "moved":
+        machine.resources[name].moved += amount
+        machine.resources[name].accounted += amount
+    else:
+        machine.resources[name].busy_s += amount
 
 
 def _entries(demand: Demand, start: Any, end: Any) -> list[tuple[tuple[str, str], Any, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from edgewright.workloads.arrivals_process import OpenProcess
 from edgewright.workloads.azure import AzureLengths
 from edgewright.workloads.jobs_source import Source
-from edgewright.workloads.lengths_joint import Conditional, Joint, LengthProcess
+from edgewright.workloads.lengths_joint import Conditional, Joint, LengthProcess, OneShot
 from edgewright.workloads.lengths_marginals import Empirical, Marginal
 from edgewright.workloads.streams import Stream
 
@@ -41,16 +42,25 @@ def job_columns(source: Source, stream: Stream, start: float, stop: float) -> Jo
     such as follow others, or share a beginning."""
     if not isinstance(source.arrivals, OpenProcess) or source.prefixes is not None:
         raise ValueError(f"jobs of {source.name!r} are not columns: they follow others, or their prompts begin alike")
-    arrivals = list(source.arrivals.arrivals(stream.child("arrivals"), start, stop))
-    times = np.array([arrival.time for arrival in arrivals], dtype=np.float64)
-    index = np.array([arrival.entity for arrival in arrivals], dtype=np.int64)
+    times, index = _arrivals(source.arrivals, stream.child("arrivals"), start, stop)
     prompts, outputs = _lengths(source.lengths, stream.child("lengths"), index)
     return JobColumns(times, index, prompts, outputs)
+
+
+def _arrivals(process: OpenProcess, stream: Stream, start: float, stop: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """`process.arrivals`: their times, and what they are numbered by."""
+    times = np.fromiter(takewhile(stop.__gt__, process.raw_times(stream, start)), np.float64)
+    kept = times >= start
+    if process.thin < 1.0:
+        kept &= stream.child("thin").uniforms_at(np.arange(len(times))) < process.thin
+    return times[kept], np.flatnonzero(kept)
 
 
 def _lengths(process: LengthProcess, stream: Stream, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     if isinstance(process, AzureLengths):
         process = process.table
+    if isinstance(process, OneShot):
+        return np.full(len(index), process.inputs), np.zeros(len(index), np.int64)
     if isinstance(process, Joint) and process.correlation == 0.0:
         return _quantiles(process.prompt, stream.child("prompt"), index), _quantiles(process.output, stream.child("output"), index)
     if isinstance(process, Conditional):

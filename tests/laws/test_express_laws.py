@@ -53,6 +53,17 @@ def board(rate=2.0, window=20.0, seed=1, engine=None, replica=None, workload=Non
     }
 
 
+def work(rate, medians=(60, 40), **more):
+    return {"service": "chat", "arrivals": {"process": "poisson", "rate": rate}, "lengths": lengths(*medians), **more}
+
+
+WORKLOADS = (
+    ("long", 0.3, {"medians": (200, 90), "thin": 0.8}),
+    ("short", 2.0, {"medians": (20, 5)}),
+    ("urgent", 0.5, {"deadline": "2 s", "priority": 4}),
+)
+
+
 def ran(tables, express):
     simulation = Simulation(Scenario.of(deepcopy(tables)), express=express)
     assert (simulation.express is not None) == express
@@ -114,6 +125,10 @@ CASES = {
         lambda result: result.jobs.missed.any(),
     ),
     "a card": (board(30.0, 10, device="rtx4090", workload={"lengths": "azure"}), lambda result: result.steps.decode.max() > 6),
+    "three workloads": (
+        board(2.0) | {"workloads": {name: work(rate, **more) for name, rate, more in WORKLOADS}},
+        lambda result: set(result.jobs.source) == {"long", "short", "urgent"} and len(set(result.jobs.priority)) == 2,
+    ),
     "long answers": (board(0.2, 30, workload={"lengths": lengths(10, 390)}), None),
 }
 
