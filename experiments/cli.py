@@ -16,6 +16,7 @@ import click
 from edgewright.experiments.cli_calibrate import calibrate
 from edgewright.experiments.cli_catalogue import devices, policies, schema
 from edgewright.experiments.cli_compare import compare
+from edgewright.experiments.cli_conform import conform
 from edgewright.experiments.cli_explain import explain
 from edgewright.experiments.cli_kernels import kernels
 from edgewright.experiments.cli_new import completion, new
@@ -76,7 +77,7 @@ def main() -> None:
 
 for command in (
     *(new, run, sweep, search, compare, check, explain, report),
-    *(validate, reproduce, calibrate),
+    *(validate, conform, reproduce, calibrate),
     *(devices, kernels, policies, schema, completion),
 ):
     main.add_command(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from edgewright.experiments.cli_scenario import with_plugins
 if TYPE_CHECKING:
     from edgewright.hwmodels import Device
 
-__all__ = ["devices", "policies", "schema"]
+__all__ = ["device_named", "devices", "policies", "require_family", "schema"]
 
 
 @click.command()
@@ -25,20 +26,15 @@ __all__ = ["devices", "policies", "schema"]
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
 def devices(name: str | None, profiles: tuple[Path, ...], beside: str | None, machine: bool) -> None:
     """List the catalogue's devices, or every figure of the device NAME with where it comes from."""
-    from edgewright.hwmodels import catalog
-    from edgewright.simulator.assemble_devices import devices_of
-    from edgewright.simulator.errors import ScenarioError, choices
-
-    known = {each: catalog.device(each) for each in catalog.devices()} | {k: v for path in profiles for k, v in devices_of(path).items()}
     if name is None:
-        _list_devices(list(known.values()), machine)
+        from edgewright.hwmodels import catalog
+
+        own = _own(profiles)
+        _list_devices([*(catalog.device(each) for each in catalog.devices() if each not in own), *own.values()], machine)
         return
-    for each in (name, *([beside] if beside else [])):
-        if each not in known:
-            raise ScenarioError("catalogue", "", f"{each!r} is no device", choices(each, known, "edgewright devices"))
-    figures = _figures(known[name])
+    figures = _figures(device_named(name, profiles))
     if beside:
-        other = {each["figure"]: each["value"] for each in _figures(known[beside])}
+        other = {each["figure"]: each["value"] for each in _figures(device_named(beside, profiles))}
         figures = [{**each, beside: other.get(each["figure"], "unavailable")} for each in figures]
     if machine:
         print_json({"device": name, "figures": figures})
@@ -48,19 +44,35 @@ def devices(name: str | None, profiles: tuple[Path, ...], beside: str | None, ma
         print_table(header, [[each[key] for key in keys] for each in figures])
 
 
+def device_named(name: str, profiles: Sequence[Path] = ()) -> Device:
+    """The device of that name: one of the files', of the catalogue, or a companion; raises `ScenarioError`."""
+    from edgewright.hwmodels import catalog
+    from edgewright.simulator.errors import ScenarioError, choices
+
+    own = _own(profiles)
+    known = (*own, *catalog.devices(), *catalog.companions())
+    if name not in known:
+        raise ScenarioError("catalogue", "", f"{name!r} is no device", choices(name, known, "edgewright devices"))
+    return own[name] if name in own else catalog.device(name)
+
+
+def _own(profiles: Sequence[Path]) -> dict[str, Device]:
+    from edgewright.simulator.assemble_devices import devices_of
+
+    return {name: device for path in profiles for name, device in devices_of(path).items()}
+
+
 @click.command()
 @click.argument("family", required=False)
 @with_plugins
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
 def policies(family: str | None, machine: bool) -> None:
     """List the policies of every FAMILY, or of one with their parameters and defaults."""
-    from edgewright.policies.registry import UnknownPolicy, family_names, policies_of
-    from edgewright.simulator.errors import ScenarioError
+    from edgewright.policies.registry import family_names, policies_of
 
-    try:
-        found = {each: policies_of(each) for each in ([family] if family else family_names())}
-    except UnknownPolicy as error:
-        raise ScenarioError("policies", "", str(error).split(": ")[0], str(error).split("accepted are ")[-1]) from None
+    if family:
+        require_family(family)
+    found = {each: policies_of(each) for each in ([family] if family else family_names())}
     listed = [_described(each, name, choice) for each, choices in found.items() for name, choice in choices.items()]
     if machine:
         print_json(listed)
@@ -71,6 +83,15 @@ def policies(family: str | None, machine: bool) -> None:
             click.echo(f"{each['policy']}: {each['summary']}")
             for parameter, default in each["parameters"].items():
                 click.echo(f"    {parameter}: {default}")
+
+
+def require_family(family: str) -> None:
+    """Refuse a name that is no family of policies with a `ScenarioError`."""
+    from edgewright.policies.registry import family_names
+    from edgewright.simulator.errors import ScenarioError, choices
+
+    if family not in family_names():
+        raise ScenarioError("policies", "", f"{family!r} is no family of policies", choices(family, family_names()))
 
 
 @click.command()

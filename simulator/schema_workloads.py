@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import Field, model_validator
 
 from edgewright.hwmodels.units import Bytes, Fraction, Seconds
-from edgewright.simulator.errors import refusal
+from edgewright.simulator.errors import choices, refusal
 from edgewright.simulator.schema import InputFile, Name, Table
 from edgewright.simulator.schema_choices import ProcessChoice
 from edgewright.workloads import Feedback, LengthProcess, OpenProcess
+from edgewright.workloads.traces import trace_formats
 
 if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
     from edgewright.workloads.prefixes import Prefixes
 
-__all__ = ["PrefixTable", "TraceTable", "WorkloadTable"]
+__all__ = ["PrefixTable", "TraceFormats", "TraceTable", "WorkloadTable"]
 
 
 def _arrivals() -> Mapping[str, type[Any]]:
@@ -35,11 +41,29 @@ Arrivals: TypeAlias = Annotated[OpenProcess | Feedback, ProcessChoice("process",
 TokenLengths: TypeAlias = Annotated[LengthProcess, ProcessChoice("lengths", "distribution of lengths", _lengths)]
 
 
+@dataclass(frozen=True, slots=True)
+class TraceFormats:
+    """Pydantic metadata: the annotated field holds the name of a trace format, a plugin's too."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(self._known, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"enum": list(trace_formats())}
+
+    def _known(self, name: str) -> str:
+        if name not in trace_formats():
+            raise refusal("is no trace format", choices(name, trace_formats()), value=name)
+        return name
+
+
 class TraceTable(Table):
     """A recorded trace to replay: its first request arrives at time 0."""
 
     file: InputFile = Field(description="the trace, as published; `.gz` is read too")
-    format: Literal["azure", "mooncake", "burstgpt"] = Field(default="azure", description="Azure CSV, Mooncake JSONL or BurstGPT CSV")
+    format: Annotated[str, TraceFormats()] = Field(default="azure", description="Azure CSV, Mooncake JSONL, BurstGPT CSV, or one of yours")
 
 
 class PrefixTable(Table):

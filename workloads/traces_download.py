@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from edgewright.workloads.traces import TraceFormat
-
 __all__ = ["PUBLISHED", "MissingExtra", "Published", "download"]
 
 
@@ -29,7 +27,7 @@ class Published:
 
     url: str
     sha256: str
-    format: TraceFormat
+    format: str
     citation: str
 
 

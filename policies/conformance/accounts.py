@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from edgewright.hwmodels import Cluster
-from edgewright.policies.conformance.require import require
+from edgewright.hwmodels.conformance import require
 from edgewright.policies.conformance.scripts import flat
 from edgewright.policies.plan import Collective, Compute, Load, Mark, Op, Plan, Store, Transfer
 from edgewright.policies.views import ReplicaSpec

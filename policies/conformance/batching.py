@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from edgewright.policies.conformance.require import require, situation
+from edgewright.hwmodels.conformance import require, situation
 from edgewright.policies.conformance.toy_engine import Scene, ToyEngine, ToyJob, ToyStep
 from edgewright.policies.families import BatchingPolicy
 from edgewright.workloads import Stream

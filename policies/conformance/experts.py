@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edgewright.hwmodels.conformance import require, situation
 from edgewright.policies.conformance.accounts import check_computed_once, check_places, check_token, loaded_bytes, operations
-from edgewright.policies.conformance.require import require, situation
 from edgewright.policies.conformance.scripts import flat, known, plans_of
 from edgewright.policies.conformance.sites import expert_model, site, steps_of
 from edgewright.policies.experts.keys import routes_key

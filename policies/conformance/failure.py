@@ -7,8 +7,8 @@ from dataclasses import replace
 from math import inf
 from random import Random
 
+from edgewright.hwmodels.conformance import require, situation
 from edgewright.policies.conformance.fakes import FakeJob, FakeServer
-from edgewright.policies.conformance.require import require, situation
 from edgewright.policies.families import FailurePolicy, Remedy
 from edgewright.policies.views import Interruption, Stage
 from edgewright.workloads import Stream

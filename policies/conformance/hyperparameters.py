@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 from typing import Any, cast
 
-from edgewright.policies.conformance.require import require, situation
+from edgewright.hwmodels.conformance import require, situation
 
 __all__ = ["check_hyperparameters"]
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+from edgewright.hwmodels.conformance import require, situation
 from edgewright.policies.conformance.kv_work import check_following, check_refit, check_work
-from edgewright.policies.conformance.require import require, situation
 from edgewright.policies.families import Footprint, KvFollowing, KvPolicy, KvWork
 
 __all__ = ["check_kv"]

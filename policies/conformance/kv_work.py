@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from edgewright.policies.conformance.require import require
+from edgewright.hwmodels.conformance import require
 from edgewright.policies.families import KvFollowing, KvWork
 from edgewright.workloads import Step
 

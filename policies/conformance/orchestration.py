@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from edgewright.hwmodels.conformance import require, situation
 from edgewright.policies.conformance.fakes import FakeJob
-from edgewright.policies.conformance.require import require, situation
 from edgewright.policies.conformance.scripts import plans_of
 from edgewright.policies.families import OrchestrationPolicy, Remembering
 from edgewright.policies.plan import Call, Op, Plan

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from edgewright.hwmodels.conformance import require, situation
 from edgewright.policies.conformance.accounts import check_computed_once, check_places, operations, shares_of
-from edgewright.policies.conformance.require import require, situation
 from edgewright.policies.conformance.sites import dense_model, expert_model, one_shot_model, site, steps_of
 from edgewright.policies.families import PartitioningPolicy, Placement, Program
 from edgewright.policies.plan import Compute

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from edgewright.hwmodels.conformance import require, situation
 from edgewright.policies.conformance.fakes import FakePower, FakeTarget
-from edgewright.policies.conformance.require import require, situation
 from edgewright.policies.families import Actuation, PowerAgent, PowerPolicy
 from edgewright.workloads import Stream
 

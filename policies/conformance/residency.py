@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from edgewright.hwmodels.conformance import require, situation
 from edgewright.policies.conformance.accounts import check_computed_once, check_places, loaded_bytes, matrix_flops, operations
-from edgewright.policies.conformance.require import require, situation
 from edgewright.policies.conformance.sites import dense_model, one_shot_model, site, steps_of
 from edgewright.policies.families import Placement, Program, ResidencyPolicy
 from edgewright.policies.plan import Collective, Compute, Mark, Op, par, seq

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from edgewright.hwmodels.conformance import require, situation
 from edgewright.policies.conformance.fakes import FakeJob, FakeRouting, FakeServer
-from edgewright.policies.conformance.require import require, situation
 from edgewright.policies.families import RoutingAgent, RoutingPolicy
 from edgewright.workloads import Stream
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from edgewright.hwmodels.conformance import require
 from edgewright.policies.compile import PlanError, compile_plan
-from edgewright.policies.conformance.require import require
 from edgewright.policies.families import Outcome, Script
 from edgewright.policies.plan import Op, Plan
 

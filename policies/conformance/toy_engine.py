@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from edgewright.hwmodels.conformance import require
 from edgewright.policies.conformance.fakes import FakeReplica, FakeRunning, FakeWaiting
-from edgewright.policies.conformance.require import require
 from edgewright.policies.families import Batch, BatchingAgent
 
 __all__ = ["Scene", "ToyEngine", "ToyJob", "ToyStep", "check_batch"]

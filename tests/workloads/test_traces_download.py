@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgewright.workloads import download
-from edgewright.workloads.traces import TRACE_FORMATS
+from edgewright.workloads.traces import trace_formats
 from edgewright.workloads.traces_download import PUBLISHED, MissingExtra
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/traces"
@@ -49,4 +49,4 @@ def test_the_known_hash_is_that_of_the_file(name):
     if not path.exists():
         pytest.skip(f"the trace file {FILES[name]} is not at hand")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == PUBLISHED[name].sha256
-    assert PUBLISHED[name].format in TRACE_FORMATS
+    assert PUBLISHED[name].format in trace_formats()

@@ -1,4 +1,4 @@
-"""How the suites speak: a broken promise is an `AssertionError` that names the policy, the promise and what happened instead."""
+"""How the suites speak: a broken promise is an `AssertionError` that names its subject, the promise and what happened instead."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def require(condition: object, message: str) -> None:
 
 
 @contextmanager
-def situation(policy: object, what: str) -> Iterator[None]:
-    """Put the policy and the situation in front of the message of any promise broken inside."""
+def situation(subject: object, what: str) -> Iterator[None]:
+    """Put the subject and the situation in front of the message of any promise broken inside."""
     try:
         yield
     except AssertionError as broken:
-        raise AssertionError(f"{policy!r}, {what}: {broken}") from None
+        raise AssertionError(f"{subject!r}, {what}: {broken}") from None
