@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from click import Group
 from click.testing import CliRunner
 
 from edgewright.experiments.cli import main
@@ -123,10 +124,19 @@ def test_completion_is_a_script_of_the_shell(shell):
     assert "_EDGEWRIGHT_COMPLETE" in invoked("completion", shell).stdout
 
 
-@pytest.mark.parametrize("command", sorted(main.commands))
+def leaves(group, words=()):
+    """Every command that does something, by the words that lead to it."""
+    for name, command in group.commands.items():
+        if isinstance(command, Group):
+            yield from leaves(command, (*words, name))
+        else:
+            yield pytest.param(command, id=" ".join((*words, name)))
+
+
+@pytest.mark.parametrize("command", leaves(main))
 def test_every_command_speaks_json_and_has_help(command):
-    assert "--json" in [name for option in main.commands[command].params for name in option.opts]
-    assert main.commands[command].help
+    assert "--json" in [name for option in command.params for name in option.opts]
+    assert command.help
 
 
 ROUTING = """
