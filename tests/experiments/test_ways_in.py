@@ -133,7 +133,7 @@ def leaves(group, words=()):
             yield pytest.param(command, id=" ".join((*words, name)))
 
 
-@pytest.mark.parametrize("command", leaves(main))
+@pytest.mark.parametrize("command", [*leaves(main)])
 def test_every_command_speaks_json_and_has_help(command):
     assert "--json" in [name for option in command.params for name in option.opts]
     assert command.help
