@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgewright.simulator.summary_text import readable
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
@@ -58,23 +60,30 @@ class Comparison:
 
     def plot(self) -> Figure:
         """Where the time of a job went in either run, stacked, a pair of bars per service (matplotlib, extra `plots`)."""
-        from edgewright.simulator.plots import PALETTE, canvas, picture_style
+        from edgewright.simulator.plots import PALETTE, canvas, legend, picture_style
 
         services = list(dict.fromkeys(self.phases["service"]))
+        runs = self.names if self.names[0] != self.names[1] else (f"{self.names[0]} (A)", f"{self.names[1]} (B)")
         with picture_style():
-            figure, (axes,) = canvas(5.0, 1.0 + 0.7 * len(services))
+            figure, (axes,) = canvas(height=0.9 + 0.5 * len(services))
             for run, offset in (("a", -0.2), ("b", 0.2)):
                 left = np.zeros(len(services))
                 for index, phase in enumerate(PHASES):
                     rows = self.phases[self.phases["phase"] == phase].set_index("service")
                     widths = np.array([float(rows[run].get(service, 0.0)) for service in services])
-                    label = phase if run == "a" else None
-                    axes.barh(np.arange(len(services)) + offset, widths, 0.35, left=left, color=PALETTE[index], label=label)
+                    axes.barh(np.arange(len(services)) + offset, widths, 0.35, left=left, color=PALETTE[index], label=phase)
                     left += widths
-            axes.set_yticks(range(len(services)), services)
+                for place, whole in enumerate(left):
+                    axes.annotate(
+                        readable(float(whole), "s"), (whole, place + offset), (2, 0), textcoords="offset points", va="center", fontsize=7
+                    )
+            named = [f"{service}, {run}" if len(services) > 1 else run for service in services for run in runs]
+            axes.set_yticks([place + offset for place in range(len(services)) for offset in (-0.2, 0.2)], named)
             axes.invert_yaxis()
-            axes.set(xlabel=f"mean seconds per job: {self.names[0]} above, {self.names[1]} below")
-            figure.legend(loc="outside upper center", ncols=len(PHASES), fontsize=8)
+            axes.margins(x=0.15)
+            axes.grid(visible=False, axis="y")
+            axes.set(xlabel="mean time per job (s)")
+            legend(figure)
         return figure
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewright.experiments.sweeps.fronts import pareto_front
-from edgewright.simulator.plots import PALETTE, canvas, picture_style
+from edgewright.simulator.plots import COLUMN, MARKERS, PALETTE, axis_label, canvas, legend, picture_style, short_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,30 +26,38 @@ class SweepPlots:
         self.result = result
 
     def lines(self, figure: str, over: str, log: bool = False) -> Figure:
-        """A figure over one factor, a line for each combination of the others, with error bars."""
+        """A figure over one factor, a line for each combination of the others; a band, or bars where the factor is no number, for the
+        interval."""
         others = [key for key in self.result.factors if key != over]
-        summary = self._summary([figure], over)
+        summary, names = self._summary([figure], over), short_keys(self.result.factors)
         with picture_style():
             drawing, (axes,) = canvas()
-            groups = summary.groupby(others, sort=False) if others else [("", summary)]
-            for label, rows in groups:
+            groups: list[Any] = list(summary.groupby(others, sort=False)) if others else [("", summary)]
+            for index, (label, rows) in enumerate(groups):
                 places, ticks = _places(rows[over])
                 named = ", ".join(str(part) for part in label) if isinstance(label, tuple) else str(label)
-                axes.errorbar(places, rows["mean"], yerr=np.nan_to_num(rows["half_width"]), marker="o", markersize=3, label=named or None)
+                shape: dict[str, Any] = {"color": PALETTE[index % len(PALETTE)], "marker": MARKERS[index % len(MARKERS)], "markersize": 3}
+                half = np.nan_to_num(rows["half_width"])
                 if ticks:
+                    aside = 0.12 * (index - (len(groups) - 1) / 2)
+                    axes.errorbar(
+                        np.array(places) + aside, rows["mean"], yerr=half, capsize=2, elinewidth=0.8, label=named or None, **shape
+                    )
                     axes.set_xticks(range(len(ticks)), ticks)
-            axes.set(xlabel=over, ylabel=figure)
+                else:
+                    axes.plot(places, rows["mean"], label=named or None, **shape)
+                    axes.fill_between(places, rows["mean"] - half, rows["mean"] + half, color=shape["color"], alpha=0.15, linewidth=0)
+            axes.set(xlabel=names[over], ylabel=axis_label(figure))
             if log:
                 axes.set_yscale("log")
-            if others:
-                axes.legend(fontsize=8, title=", ".join(others), title_fontsize=8)
+            legend(drawing, ", ".join(names[key] for key in others))
         return drawing
 
     def heat_map(self, figure: str, x: str, y: str) -> Figure:
         """A figure over two factors (the mean over the others), with its values written in."""
         table = self._summary([figure], x, y).pivot_table(values="mean", index=y, columns=x, sort=False)
         with picture_style():
-            drawing, (axes,) = canvas(1.5 + 0.8 * len(table.columns), 1.2 + 0.45 * len(table.index))
+            drawing, (axes,) = canvas(max(COLUMN, 1.6 + 0.5 * len(table.columns)), 1.0 + 0.32 * len(table.index))
             values = table.to_numpy(dtype=float)
             shown = axes.imshow(values, aspect="auto", cmap="cividis", origin="lower")
             axes.grid(visible=False)
@@ -59,10 +67,11 @@ class SweepPlots:
             for (row, column), value in np.ndenumerate(values):
                 if np.isfinite(value):
                     axes.text(
-                        column, row, f"{value:.3g}", ha="center", va="center", color="white" if value < middle else "black", fontsize=8
+                        column, row, f"{value:.3g}", ha="center", va="center", color="white" if value < middle else "black", fontsize=7
                     )
-            axes.set(xlabel=x, ylabel=y)
-            drawing.colorbar(shown, ax=axes, label=figure)
+            names = short_keys(self.result.factors)
+            axes.set(xlabel=names[x], ylabel=names[y])
+            drawing.colorbar(shown, ax=axes, label=axis_label(figure))
         return drawing
 
     def pareto(self, x: str, y: str, maximise: Sequence[str] = ()) -> Figure:
@@ -75,11 +84,11 @@ class SweepPlots:
         with picture_style():
             drawing, (axes,) = canvas()
             axes.scatter(values[:, 0], values[:, 1], s=16, color=PALETTE[5], label="all points")
-            axes.plot(front[:, 0], front[:, 1], marker="o", markersize=4, color=PALETTE[4], label="Pareto front")
+            axes.plot(front[:, 0], front[:, 1], marker="o", markersize=4, color=PALETTE[4], label="Pareto front, numbers of its points")
             for point, at in zip(summary.index[best], values[best], strict=True):
                 axes.annotate(str(point), at, xytext=(3, 3), textcoords="offset points", fontsize=7)
-            axes.set(xlabel=x, ylabel=y)
-            axes.legend(fontsize=8)
+            axes.set(xlabel=axis_label(x), ylabel=axis_label(y))
+            legend(drawing)
         return drawing
 
     def _summary(self, figures: list[str], *factors: str) -> pd.DataFrame:

@@ -1,15 +1,17 @@
-"""The sweep as one HTML file that needs nothing else: a picture per figure over the factors, and the table of means."""
+"""The sweep as one HTML file that needs nothing else: pictures of each figure over the factors, and the table of means."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgewright.simulator.plots import PALETTE
+from edgewright.simulator.plots import axis_label, short_keys
+from edgewright.simulator.report import Drawing, framed
+from edgewright.simulator.report.figure import line, numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,57 +20,82 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
-_STYLE = "body{font:15px system-ui;margin:2em auto;max-width:72em}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right}"
+_LINES = 24
 
 
 def write_report(result: SweepResult, figures: Sequence[str], path: Path) -> None:
-    """Write the page. Each figure is drawn over the first factor, a line for each combination of the others, with 95 % intervals.
+    """Write the page. Each figure is drawn over the first factor, a line for each combination of the others, with 95 % intervals; of two
+    factors or more, as a map of the first two besides.
 
     Raises KeyError, naming the nearest, for a figure that no run has.
     """
     summary = result.summary(figures)
+    drawn = [each for name in figures for each in _pictures(summary[summary["figure"] == name], result.factors, name)]
     failed = result.frame[result.frame["status"] == "failed"]
-    parts = [
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(result.directory.name)}</title><style>{_STYLE}</style>",
-        f"<h1>{escape(result.directory.name)}</h1>",
-        f"<p>{len(result.frame)} runs at {result.frame['point'].nunique()} points; factors: {escape(', '.join(result.factors) or 'none')}; "
-        f"{len(failed)} runs failed. Means with 95 % confidence intervals over replications.</p>",
-    ]
-    for number, figure in enumerate(figures):
-        parts += [f"<h2>{escape(figure)}</h2>", _drawn(summary[summary["figure"] == figure], result.factors, figure, number == 0)]
-    parts += ["<h2>All points</h2>", _table(summary, result.factors, figures)]
-    if len(failed):
-        parts += [
-            "<h2>Failed</h2>",
-            "<ul>",
-            *(f"<li>point {row.point}: {escape(str(row.reason))}</li>" for row in failed.itertuples()),
-            "</ul>",
-        ]
-    path.write_text("\n".join([*parts, "</html>"]) + "\n", encoding="utf-8")
+    names = short_keys(result.factors)
+    page = framed(
+        Path(__file__).parent / "report.html",
+        drawn,
+        pictures=drawn,
+        name=result.directory.name,
+        runs=len(result.frame),
+        points=result.frame["point"].nunique(),
+        factors=", ".join(result.factors) or "none",
+        failed=[(int(row["point"]), str(row["reason"])) for _, row in failed.iterrows()],
+        head=[*(names[key] for key in result.factors), *map(axis_label, figures)],
+        rows=[*_rows(summary, result.factors, figures)],
+    )
+    path.write_text(page, encoding="utf-8")
 
 
-def _drawn(rows: pd.DataFrame, factors: Sequence[str], figure: str, first: bool) -> str:
-    import plotly.graph_objects as graph
+def _pictures(rows: pd.DataFrame, factors: Sequence[str], figure: str) -> Iterator[Drawing]:
+    if not np.isfinite(rows["mean"]).any():
+        return
+    yield _lines(rows, factors, figure)
+    if len(factors) > 1:
+        yield _map(rows, factors, figure)
 
-    drawing = graph.Figure()
+
+def _lines(rows: pd.DataFrame, factors: Sequence[str], figure: str) -> Drawing:
     over, others = (factors[0], list(factors[1:])) if factors else ("point", [])
-    groups: Any = rows.groupby([rows[key].astype(str) for key in others], sort=False) if others else [("", rows)]
-    for index, (label, own) in enumerate(groups):
+    groups: list[Any] = list(rows.groupby([rows[key].astype(str) for key in others], sort=False)) if others else [("", rows)]
+    traces = []
+    for index, (label, own) in enumerate(groups[:_LINES]):
         named = ", ".join(label) if isinstance(label, tuple) else str(label)
-        bars = {"type": "data", "array": np.nan_to_num(own["half_width"]).tolist()}
-        places = own[over].tolist() if own[over].map(lambda value: isinstance(value, int | float)).all() else own[over].astype(str).tolist()
-        colour = PALETTE[index % len(PALETTE)]
-        drawing.add_scatter(x=places, y=own["mean"].tolist(), error_y=bars, mode="lines+markers", name=named, line={"color": colour})
-    drawing.update_layout(xaxis_title=over, yaxis_title=figure, template="plotly_white", height=380, showlegend=bool(others))
-    return str(drawing.to_html(full_html=False, include_plotlyjs=first, div_id=f"figure-{figure}"))
+        numeric = own[over].map(lambda value: isinstance(value, int | float) and not isinstance(value, bool)).all()
+        bars = {"type": "data", "array": numbers(np.nan_to_num(own["half_width"])), "thickness": 1}
+        trace = {"type": "scatter", "mode": "lines+markers", "name": named, "line": line(index), "error_y": bars}
+        traces.append(trace | {"x": own[over].tolist() if numeric else own[over].astype(str).tolist(), "y": numbers(own["mean"])})
+    names = short_keys(factors)
+    layout = {"xaxis": {"title": {"text": names.get(over, over)}}, "yaxis": {"title": {"text": axis_label(figure)}}}
+    caption = f"A line for each value of {', '.join(names[key] for key in others)}." if others else ""
+    caption += f" The first {_LINES} of {len(groups)} lines." if len(groups) > _LINES else ""
+    legend = {"showlegend": bool(others), "hovermode": "closest"}
+    return Drawing(f"lines-{figure}", axis_label(figure), caption.strip(), traces, layout | legend, 340, wide=len(factors) < 2)
 
 
-def _table(summary: pd.DataFrame, factors: Sequence[str], figures: Sequence[str]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in (*factors, *figures))
-    lines = []
+def _map(rows: pd.DataFrame, factors: Sequence[str], figure: str) -> Drawing:
+    """Means over the factors that are not shown, if there are more than two."""
+    x, y, *rest = factors
+    table = rows.assign(x=rows[x].astype(str), y=rows[y].astype(str)).pivot_table(values="mean", index="y", columns="x", sort=False)
+    values = [numbers(line) for line in table.to_numpy(dtype=float)]
+    texts = [["" if value is None else f"{value:.3g}" for value in line] for line in values]
+    trace: dict[str, Any] = {"type": "heatmap", "z": values, "x": list(table.columns), "y": list(table.index), "colorscale": "Cividis"}
+    trace |= {"text": texts, "texttemplate": "%{text}", "colorbar": {"thickness": 12}}
+    names = short_keys(factors)
+    axes = {axis: {"type": "category", "title": {"text": names[key]}} for axis, key in (("xaxis", x), ("yaxis", y))}
+    caption = f"Means over {', '.join(names[key] for key in rest)}." if rest else ""
+    return Drawing(f"map-{figure}", f"{axis_label(figure)}, as a map", caption, [trace], axes | {"hovermode": "closest"}, 340)
+
+
+def _rows(summary: pd.DataFrame, factors: Sequence[str], figures: Sequence[str]) -> Iterator[list[str]]:
     for _, rows in summary.groupby("point", sort=True):
         means, halves = (dict(zip(rows["figure"], rows[column], strict=True)) for column in ("mean", "half_width"))
-        cells = [str(rows[key].iloc[0]) for key in factors]
-        cells += [f"{float(means[name]):.4g} ± {float(halves[name]):.2g}" for name in figures]
-        lines.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-    return "<table><tr>" + head + "</tr>" + "".join(lines) + "</table>"
+        yield [*(str(rows[key].iloc[0]) for key in factors), *(_said(float(means[name]), float(halves[name])) for name in figures)]
+
+
+def _said(mean: float, half: float) -> str:
+    """A mean with its half-width, which is 0 where replications differ by rounding only."""
+    if not isfinite(mean):
+        return "-"
+    return f"{mean:.4g}" if not isfinite(half) else f"{mean:.4g} ± {half if half > 1e-9 * abs(mean) else 0:.2g}"

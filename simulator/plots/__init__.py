@@ -4,6 +4,6 @@ Read `style.py` (what all pictures share), then `run.py`. Every method returns a
 """
 
 from edgewright.simulator.plots.run import RunPlots
-from edgewright.simulator.plots.style import PALETTE, canvas, picture_style
+from edgewright.simulator.plots.style import COLUMN, MARKERS, PAGE, PALETTE, axis_label, canvas, legend, picture_style, short_keys
 
-__all__ = ["PALETTE", "RunPlots", "canvas", "picture_style"]
+__all__ = ["COLUMN", "MARKERS", "PAGE", "PALETTE", "RunPlots", "axis_label", "canvas", "legend", "picture_style", "short_keys"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewright.simulator.report.faults import failures
 from edgewright.simulator.report.figure import Drawing
+from edgewright.simulator.report.frame import framed
 from edgewright.simulator.report.heat import heat
 from edgewright.simulator.report.latency import latencies
 from edgewright.simulator.report.machine import machine
@@ -18,7 +19,7 @@ from edgewright.simulator.report.power import powers
 from edgewright.simulator.report.series import queues
 from edgewright.simulator.report.sources import sources
 from edgewright.simulator.report.timeline import timelines
-from edgewright.simulator.summary_text import grids, headline, readable
+from edgewright.simulator.summary_text import Grid, grids, headline, readable
 
 if TYPE_CHECKING:
     from edgewright.simulator.result_meta import ProvenanceEntry, Recorded
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["render", "write_report"]
 
-_HERE = Path(__file__).parent
+_MOST_ROWS, _MOST_LETTERS = 200, 200_000
 _TILES = (
     ("Within objectives", "slo_met", "%"),
     ("Goodput", "goodput_per_s", "1/s"),
@@ -48,27 +49,27 @@ def write_report(run: Recorded, path: Path) -> None:
 
 def render(run: Recorded) -> str:
     """The report as HTML. The same run gives the same text, with one version of plotly."""
-    import jinja2
-    from plotly.offline import get_plotlyjs
-
     found = run.metrics
     sections = _sections(run, found)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("template.html").render(
+    return framed(
+        Path(__file__).parent / "run.html",
+        [each for _, drawn in sections for each in drawn],
         meta=run.meta,
         headline=headline(run),
         tiles=_tiles(found),
         sections=sections,
-        grids=grids(found, run),
+        grids=[_shortened(grid) for grid in grids(found, run)],
         provenance=_provenance(run.meta["provenance"]),
         scenario=_yaml(run.meta["scenario"]),
-        style=(_HERE / "style.css").read_text(encoding="utf-8"),
-        script=(_HERE / "draw.js").read_text(encoding="utf-8"),
-        plotly=get_plotlyjs(),
-        drawings=_json({each.key: {"data": each.data, "layout": each.layout} for _, drawn in sections for each in drawn}),
     )
+
+
+def _shortened(grid: Grid) -> Grid:
+    """The first rows of a long table; a line at its end says how many there are."""
+    if len(grid.rows) <= _MOST_ROWS:
+        return grid
+    left_out = [f"... {len(grid.rows) - _MOST_ROWS} more rows", *[""] * (len(grid.head) - 1)]
+    return replace(grid, rows=[*grid.rows[:_MOST_ROWS], left_out])
 
 
 def _sections(run: Recorded, found: Sequence[Metric]) -> list[tuple[str, list[Drawing]]]:
@@ -126,11 +127,6 @@ def _texts(entry: ProvenanceEntry) -> tuple[str, str, str, str]:
 def _yaml(scenario: Mapping[str, Any]) -> str:
     import yaml
 
-    return yaml.safe_dump(dict(scenario), sort_keys=False, allow_unicode=True, width=100)
-
-
-def _json(value: Any) -> str:
-    """JSON that may stand inside a script element."""
-    return (
-        json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c").replace("\u2028", "\\u2028")
-    )
+    text = yaml.safe_dump(dict(scenario), sort_keys=False, allow_unicode=True, width=100)
+    whole = len(text) <= _MOST_LETTERS
+    return text if whole else text[:_MOST_LETTERS].rpartition("\n")[0] + f"\n... {len(text)} letters in all: the whole is in run.json\n"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Utilisation", "topology"]
 
-_LABELLED = 24
+_LABELLED, _MOST = 24, 400
 _CROWDING = 0.8  # radius of a ring: hops to this power, so that inner rings have room for their names
 _SYMBOLS = {"device": "circle", "storage": "square", "switch": "diamond", "client": "triangle-up"}
 _SHADES = tuple(f"var(--busy-{step})" for step in range(5))
@@ -29,11 +29,13 @@ Utilisation = Mapping[str, float]
 
 def topology(run: Recorded, mean: Utilisation) -> Drawing:
     """Nodes and links where hops put them; a legend explains the shades."""
-    nodes, links = run.meta["topology"]["nodes"], run.meta["topology"]["links"]
+    nodes, links = _busiest(run.meta["topology"]["nodes"], run.meta["topology"]["links"], mean)
     place = _placed(nodes, links)
     labelled = len(nodes) <= _LABELLED
     caption = "Mean utilisation in the measurement window: of a device its busiest engine, of a link its busier direction."
     caption += "" if labelled else f" {len(nodes)} nodes: names on pointing."
+    of = len(run.meta["topology"]["nodes"])
+    caption += f" The {len(nodes)} busiest of {of}, by themselves or by their links." if of > len(nodes) else ""
     traces = [trace for link in links for trace in _wire(link, place, mean)]
     kinds = dict.fromkeys(node["kind"] for node in nodes)
     traces += [_symbols(kind, [node for node in nodes if node["kind"] == kind], place, mean) for kind in kinds]
@@ -42,6 +44,18 @@ def topology(run: Recorded, mean: Utilisation) -> Drawing:
     layout: dict[str, Any] = {"xaxis": bare | {"range": [-1.25, 1.25]}, "yaxis": bare | {"range": [-1.25, 1.25]}, "hovermode": "closest"}
     layout["annotations"] = [_label(node, place, mean) for node in nodes] if labelled else []
     return Drawing("topology", "Cluster and utilisation", caption, traces, layout, 520, wide=True)
+
+
+def _busiest(nodes: Sequence[NodeEntry], links: Sequence[LinkEntry], mean: Utilisation) -> tuple[Sequence[NodeEntry], Sequence[LinkEntry]]:
+    """Nodes of a large cluster by how busy they or their links are, and the links between those that are kept."""
+    if len(nodes) <= _MOST:
+        return nodes, links
+    busy = {node["name"]: float(np.nan_to_num(_busy(node["resources"], mean))) for node in nodes}
+    for link in links:
+        for end in link["ends"]:
+            busy[end] = max(busy[end], float(np.nan_to_num(_busy(link["resources"], mean))))
+    kept = set(sorted(busy, key=lambda name: -busy[name])[:_MOST])
+    return [node for node in nodes if node["name"] in kept], [link for link in links if set(link["ends"]) <= kept]
 
 
 def _placed(nodes: Sequence[NodeEntry], links: Sequence[LinkEntry]) -> dict[str, tuple[float, float]]:

@@ -9,7 +9,8 @@ import pytest
 from edgewright.experiments.sweeps import sweep
 from edgewright.experiments.sweeps.fronts import pareto_front
 from edgewright.simulator import Scenario, simulate
-from edgewright.simulator.plots import PALETTE
+from edgewright.simulator.plots import PALETTE, axis_label, short_keys
+from edgewright.simulator.plots.run import _joined, _together
 
 RATE = "workloads.questions.arrivals.rate"
 FORMAT = "services.chat.format"
@@ -70,8 +71,54 @@ def test_operators_lie_below_their_roof(result):
         result.plot.roofline("chat.other")
 
 
+def test_words_of_a_picture_overlap_no_others_and_stay_inside(result):
+    """At the width of a printed column, no legend covers the axes, and nothing is cut off."""
+    for figure in (result.plot.latency_cdf(), result.plot.power(), result.plot.timeline(), result.plot.roofline(prefill=64)):
+        figure.draw_without_rendering()
+        (legend,), (axes,) = figure.legends, figure.axes
+        assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+        words = [word for word in (axes.xaxis.label, axes.yaxis.label, *legend.get_texts()) if word.get_text()]
+        assert all(figure.bbox.fully_containsx(edge) for word in words for edge in word.get_window_extent().intervalx)
+        assert all(figure.bbox.fully_containsy(edge) for word in words for edge in word.get_window_extent().intervaly)
+        assert min(word.get_fontsize() for word in words) >= 7
+
+
+def test_times_over_more_than_a_decade_stand_on_a_logarithmic_axis(result):
+    """The median waits 0.04 s, the objective is 5 s."""
+    assert result.plot.latency_cdf("ttft_s").axes[0].get_xscale() == "log"
+    assert result.plot.latency_cdf("ttft_s", log=False).axes[0].get_xscale() == "linear"
+
+
+def test_steps_that_cannot_be_told_apart_are_joined():
+    """Steps of 1 s: two with a pause of 0.1 s, one 5 s later."""
+    start, end, busy = _joined(np.array([0.0, 1.1, 7.0]), np.array([1.0, 2.1, 8.0]), 0.5)
+    assert (list(start), list(end)) == ([0.0, 7.0], [2.1, 8.0])
+    assert busy == pytest.approx([2.0 / 2.1, 1.0])
+
+
+def test_the_first_operations_are_those_before_a_long_pause():
+    """Three in 3 s, then nothing for 10 s."""
+    assert _together(np.array([0.0, 1.0, 2.0, 13.0]), np.array([1.0, 2.0, 3.0, 14.0])) == 3
+    assert _together(np.array([0.0, 1.0]), np.array([1.0, 2.0])) == 2
+    assert _together(np.empty(0), np.empty(0)) == 0
+
+
+def test_axes_have_words_and_units():
+    said = {"ttft_p99_s": "TTFT p99 (s)", "rack.energy_J": "energy of rack (J)", "goodput_per_s": "goodput (1/s)", "slo_met": "SLO met"}
+    assert {name: axis_label(name) for name in said} == said
+    assert axis_label("orin0.gpu.utilisation") == "utilisation of orin0.gpu"
+
+
+def test_keys_are_cut_as_far_as_they_differ():
+    keys = ["services.chat.format", "services.code.format", "a.services.code.format", "seed"]
+    assert list(short_keys(keys).values()) == ["chat.format", "services.code.format", "a.services.code.format", "seed"]
+
+
 def test_pictures_of_a_sweep(swept):
-    assert len(rendered(swept.plot.lines("ttft_p50_s", over=RATE)).containers) == 2
+    axes = rendered(swept.plot.lines("ttft_p50_s", over=RATE))
+    assert (len(axes.lines), len(axes.collections)) == (2, 2)  # a band for each line
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("arrivals.rate", "TTFT p50 (s)")
+    assert len(rendered(swept.plot.lines("ttft_p50_s", over=FORMAT)).containers) == 2
     shown = rendered(swept.plot.heat_map("tokens_per_s", RATE, FORMAT)).images[0].get_array()
     assert shown.shape == (2, 2)
     rendered(swept.plot.pareto("ttft_p50_s", "joules_per_token"))
