@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edgewright.simulator.growing import Growing
 from edgewright.simulator.recorder_sink import STREAMED, Sink
 from edgewright.simulator.request import Request
-from edgewright.simulator.stored import ROWS
-from edgewright.simulator.tables import Columns, with_latencies
+from edgewright.simulator.stored import ROWS, rows_of
+from edgewright.simulator.tables import Columns, Typed, with_latencies
 from edgewright.simulator.uptime import UpTimes
 from edgewright.workloads import Step
 
@@ -213,15 +213,14 @@ class Recorder:
         """What has been recorded up to now. Streamed tables are closed: nothing can be recorded any more."""
         if self._sink is not None:
             return self._closed(self._sink, end)
-        found = {name: rows.first(len(rows)) for name, rows in self.growing.items()}
+        self._gather()
+        found: dict[str, Columns] = {
+            name: rows.lend() if name in STREAMED else rows.first(len(rows)) for name, rows in self.growing.items()
+        }
         unfinished = Growing("jobs")
         for row in self._unfinished():
             unfinished.add(row)
-        found["jobs"] = with_latencies(_joined(found["jobs"], unfinished.first(len(unfinished))), end)
-        late = Growing("itl")
-        for service, columns in _equal_gaps(self._gaps):
-            late.extend({"service": service, **columns})
-        found["itl"] = _joined(found["itl"], late.first(len(late)))
+        found["jobs"] = Typed(with_latencies(_joined(found["jobs"], unfinished.first(len(unfinished))), end))
         return found
 
     def _closed(self, sink: Sink, end: float) -> dict[str, Columns]:
@@ -282,4 +281,6 @@ def _equal_gaps(gaps: Gaps) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
 
 
 def _joined(first: Columns, then: Columns) -> Columns:
+    if not rows_of(then):
+        return first
     return {name: np.concatenate((values, then[name])) for name, values in first.items()}

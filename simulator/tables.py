@@ -33,6 +33,7 @@ __all__ = [
     "Columns",
     "Table",
     "TableError",
+    "Typed",
     "empty",
     "rows_by",
     "validated",
@@ -46,6 +47,12 @@ STATUSES = ("completed", "rejected", "failed", "in_flight")
 """What can have become of a job when the run ends."""
 
 _NUMPY: Mapping[str, Any] = MappingProxyType({"str": object, "int": np.int64, "float": np.float64, "bool": np.bool_})
+
+
+class Typed(dict[str, "NDArray[Any]"]):
+    """Columns of a table in their order and types, which nobody else holds: a result takes them as they are."""
+
+    __slots__ = ()
 
 
 class TableError(ValueError):
@@ -112,7 +119,8 @@ def validated_all(tables: Mapping[str, Mapping[str, Sequence[Any] | NDArray[Any]
     """All tables of a result, those not given without rows. Raises `TableError` for an unknown table, too."""
     for name in tables:
         _table_named(name)
-    return {name: validated(name, tables.get(name, empty(name))) for name in TABLES}
+    found = {name: tables.get(name, empty(name)) for name in TABLES}
+    return {name: columns if isinstance(columns, Typed) else validated(name, columns) for name, columns in found.items()}
 
 
 def with_latencies(jobs: Mapping[str, Sequence[Any] | NDArray[Any]], end_s: float) -> dict[str, Any]:

@@ -87,6 +87,18 @@ def test_a_growing_table_gives_what_was_put_in():
     assert (len(rows), rows.columns["replica"][0], list(rows.columns["replica"])) == (1, "b", ["b"])
 
 
+def test_rows_that_were_lent_stay_as_they_were_when_more_come():
+    rows = Growing("kv")
+    rows.add(("a", 1.0, 2, 9))
+    lent = rows.lend()
+    rows.add(("b", 2.0, 3, 9))
+    again = rows.lend()
+    rows.extend({"replica": "b", "time_s": np.array([3.0]), "blocks": np.array([4]), "capacity_blocks": np.array([9])})
+    assert [values.tolist() for values in lent.values()] == [["a"], [1.0], [2], [9]]
+    assert [values.tolist() for values in again.values()] == [["a", "b"], [1.0, 2.0], [2, 3], [9, 9]]
+    assert rows.first(3)["blocks"].tolist() == [2, 3, 4]
+
+
 def test_a_growing_table_refuses_rows_that_do_not_fit():
     with pytest.raises(ValueError, match="shorter"):
         Growing("kv").add(("a", 1.0))
