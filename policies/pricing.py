@@ -72,7 +72,8 @@ def part_form(part: Part, cluster: Cluster, resource: str, clock: float, case: C
 
     None if it is not affine in them. Steps of which operators see different roles have none.
     """
-    key = (part, resource, clock, case)
+    spec, unit = cluster.engines[resource]
+    key = (part, id(spec), id(unit), clock, case)  # engines alike share what they are specified by, which the cluster keeps
     forms = cluster.forms
     if key not in forms:
         work = part.affine_work(case)

@@ -74,6 +74,11 @@ class EngineQueue:
             self.busy_s += now - self.since
         self.since = now
 
+    def held(self, seconds: float) -> None:
+        """A stretch had the engine for so long."""
+        self.busy_s += seconds
+        self.static.put(seconds * self.static_W)
+
     def draw(self, static_W: float, now: float) -> None:
         """Static power while busy changes (a clock was set)."""
         if self.running:

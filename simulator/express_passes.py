@@ -16,7 +16,7 @@ from edgewright.policies.batching import Dynamic, Static
 from edgewright.simulator import express_books as at
 from edgewright.simulator.express import Express
 from edgewright.simulator.express_books import CLOSING, DYNAMIC, PassBooks, open_pass_books
-from edgewright.simulator.stretch import Course, settle_account
+from edgewright.simulator.stretch import Course
 from edgewright.workloads import Step
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class PassExpress(Express):
         if books.counts[at.PHASE]:
             self._courses[int(books.counts[at.RUNNING])].add_partial(totals, 0, now - float(books.clock[at.STARTED]))
         for key, total in totals.items():
-            settle_account(self.machine, key, total - self._settled.get(key, 0.0))
+            self.machine.sink(key)(total - self._settled.get(key, 0.0))
         self._settled = totals
 
 

@@ -36,6 +36,11 @@ class Traffic:
         self.received = 0.0
         self.cancelled = 0.0
 
+    def arrived(self, nbytes: float) -> None:
+        """Bytes that were sent and received."""
+        self.sent += nbytes
+        self.received += nbytes
+
 
 class _Capacities(Mapping[str, float]):
     """What every resource has per second at the moment of asking."""
@@ -94,6 +99,7 @@ class Machine:
         }
         self.capacities: Mapping[str, float] = _Capacities(self.resources)
         self.traffic: dict[str, Traffic] = {}
+        self._sinks: dict[tuple[str, str], Callable[[float], None]] = {}
         self.stretches: dict[Any, None] = {}
         self.clock_limits = ClockLimits(self)
         self.impair = Impairments(self)
@@ -145,9 +151,7 @@ class Machine:
     def delivered(self, demand: Demand, share: float) -> None:
         """Account a demand that has ended: its bytes as sent and received, and `share` of its amounts as moved since it was begun here."""
         for name, amount in demand.traffic.items():
-            account = self.traffic_of(name)
-            account.sent += float(amount)
-            account.received += float(amount)
+            self.traffic_of(name).arrived(float(amount))
         self._accounted(demand, share)
 
     def dropped(self, demand: Demand, share: float, done: float) -> None:
@@ -164,7 +168,34 @@ class Machine:
 
     def traffic_of(self, name: str) -> Traffic:
         """The account of a link resource's bytes."""
-        return self.traffic.setdefault(name, Traffic())
+        found = self.traffic.get(name)
+        if found is None:
+            found = self.traffic[name] = Traffic()
+        return found
+
+    def sink(self, key: tuple[str, str]) -> Callable[[float], None]:
+        """Where amounts of a stretch are put, by kind and name.
+
+        `dynamic` joules of an owner, bytes `sent` on a link, amount `moved` over a resource and seconds that it was `busy`, seconds that an
+        `engine` was held.
+        """
+        found = self._sinks.get(key)
+        if found is None:
+            found = self._sinks[key] = self._sink(*key)
+        return found
+
+    def _sink(self, kind: str, name: str) -> Callable[[float], None]:
+        match kind:
+            case "dynamic":
+                return self.ledger.account(name, "dynamic").put
+            case "engine":
+                return self.engines[name].held
+            case "sent":
+                return self.traffic_of(name).arrived
+            case "moved":
+                return self.resources[name].progressed
+            case _:
+                return self.resources[name].occupied
 
     # -- claims of stretches -------------------------------------------------------------------------------------------------------
 
@@ -196,7 +227,10 @@ class Machine:
 
     def free(self, engines: set[str], resources: set[str]) -> bool:
         """Whether nobody uses or claims any of these."""
-        return all(self.engines[name].idle for name in engines) and all(not self.resources[name].used for name in resources)
+        for name in engines:
+            if not self.engines[name].idle:
+                return False
+        return not any([self.resources[name].used for name in resources])
 
     # -- state that others set and read ----------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ class Operation:
         started: when it left its engine's queue.
     """
 
-    __slots__ = ("activity", "demand", "done", "ended", "first", "latency_left", "left", "line", "machine", "price", "started")
+    __slots__ = ("_epoch", "activity", "demand", "done", "ended", "first", "latency_left", "left", "line", "machine", "price", "started")
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Operation:
         self.latency_left = latency_left
         self.line = line
         self.demand = price()
+        self._epoch = machine.epoch
         self.started = machine.env.now
         self.activity: Activity | None = None
         self.ended = False
@@ -62,7 +63,8 @@ class Operation:
     def begin(self) -> None:
         """Leave the queue: the latency, then the fluid phase."""
         self.started = self.machine.env.now
-        self.demand = self.price()
+        if self._epoch != self.machine.epoch:
+            self.demand = self.price()
         latency = float(self.demand.latency) if self.latency_left is None else self.latency_left
         if latency > 0.0:
             self.machine.after(latency, self.go_on)
@@ -100,6 +102,7 @@ class Operation:
             self.machine.after(delay + float(self.demand.latency), self.go_on)
             return
         self.ended = True
+        self.activity = None  # which knows this operation: a cycle, for the garbage collector to find
         if self.demand.engine is not None:
             self.machine.engines[self.demand.engine].release(self)
         if self.line is not None:
@@ -114,6 +117,7 @@ class Operation:
         if self.activity is not None:
             self.machine.remove(self.activity)
             self.left = self.activity.left
+            self.activity = None
         self.machine.dropped(self.demand, self.first - self.left, 1.0 - self.left)
         if self.demand.engine is not None:
             self.machine.engines[self.demand.engine].release(self)

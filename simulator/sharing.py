@@ -99,6 +99,15 @@ class Resource:
                 self.offered += elapsed * self.capacity
         self.since = now
 
+    def progressed(self, amount: float) -> None:
+        """A stretch has moved that much over it."""
+        self.moved += amount
+        self.accounted += amount
+
+    def occupied(self, seconds: float) -> None:
+        """A stretch has used it for so long."""
+        self.busy_s += seconds
+
     def derate(self, cause: str, factor: float, now: float) -> None:
         """From now on, `cause` leaves this share of the nominal capacity (1: it no longer derates it)."""
         self.settle(now)

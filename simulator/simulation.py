@@ -267,9 +267,7 @@ class Simulation:
         request.finished = self.now + late
         messages = max(request.generated, 1)
         for name, amount in demand.traffic.items():
-            traffic = self.machine.traffic_of(name)
-            traffic.sent += float(amount) * messages
-            traffic.received += float(amount) * messages
+            self.machine.traffic_of(name).arrived(float(amount) * messages)
         for owner, joules in demand.joules.items():
             self.machine.ledger.account(owner, "dynamic").put(float(joules) * messages)
 

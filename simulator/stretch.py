@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,8 @@ from edgewright.simulator.interpreter import TIMED
 from edgewright.simulator.plan_runner import PlanRunner
 from edgewright.workloads import Step
 
-if TYPE_CHECKING:
-    from edgewright.simulator.machine import Machine
 
-__all__ = ["Course", "Stretch", "at_iteration", "can_stretch", "settle_account"]
+__all__ = ["Course", "Stretch", "at_iteration", "can_stretch"]
 
 
 def can_stretch(strand: Strand) -> bool:
@@ -44,25 +42,27 @@ class Course:
 
     Attributes:
         line: the strand's timeline.
-        engines, resources, links: what it uses; see `Stretch`.
+        engines, resources, links: what it uses; see `Stretch`. `messages`: links that carry messages alone.
         settles: whether everything ends, and nothing of an iteration outlives its token.
-        whole: by account (see `_Accounts`), the amounts of the first iteration, the first two, and so on.
+        whole: by account (`Machine.sink`), the amounts of the first iteration, the first two, and so on; `first`: of the first.
         parts: account, amount per iteration, and when it begins and ends to accrue.
     """
 
-    __slots__ = ("engines", "line", "links", "parts", "resources", "settles", "whole")
+    __slots__ = ("engines", "first", "line", "links", "messages", "parts", "resources", "settles", "whole")
 
     def __init__(self, line: Timeline, iterations: int) -> None:
         self.line = line
         self.engines = {demand.engine for demand in line.demands if demand.engine is not None}
         self.resources = {name for demand in line.demands for name in demand.usage}
         self.links = {name for demand in line.demands for name in demand.traffic}
+        self.messages = self.links - self.resources
         within = np.all(np.asarray(line.last) <= np.asarray(line.token) * (1.0 + 1e-12))
         self.settles = bool(within and np.all(np.isfinite(line.last)))
         self.parts: list[tuple[tuple[str, str], Any, Any, Any]] = []
         self.whole: dict[tuple[str, str], NDArray[np.float64]] = {}
         if self.settles:
             self._add_up(iterations)
+        self.first = {key: float(sums[0]) for key, sums in self.whole.items()}
 
     def _add_up(self, iterations: int) -> None:
         line = self.line
@@ -123,7 +123,7 @@ class Stretch:
         self.started = self.machine.env.now
         self.ends = _ends(self.started, self.line.token, iterations)
         self.engines, self.resources, self.links = course.engines, course.resources, course.links
-        self._accounts = _Accounts(self)
+        self._settled: dict[tuple[str, str], float] = {}
         self._version = 0
 
     @property
@@ -134,11 +134,11 @@ class Stretch:
     def possible(self) -> bool:
         """Whether nothing else uses its engines and resources, all of them work, and nothing of an iteration outlives its token."""
         impair = self.machine.impair
-        if not self.course.settles or not impair.dead.keys().isdisjoint(self.links):
+        if not self.course.settles or (impair.dead and not impair.dead.keys().isdisjoint(self.links)):
             return False
-        if any(self.machine.resources[name].following is not None for name in self.links - self.resources):
+        if self.course.messages and any(self.machine.resources[name].following is not None for name in self.course.messages):
             return False
-        if any(f"{storage}.read" in self.resources for storage in impair.erring):
+        if impair.erring and any(f"{storage}.read" in self.resources for storage in impair.erring):
             return False
         return self.machine.free(self.engines, self.resources)
 
@@ -197,56 +197,27 @@ class Stretch:
 
     def _finish(self, whole: int, partial: bool) -> None:
         self._version += 1
-        self._accounts.settle(self.machine.env.now, whole)
+        self._account(self.machine.env.now, whole)
         self.machine.unclaim(self.engines, self.resources)
         del self.machine.stretches[self]
         self.on_end(self, whole, partial)
 
     def account(self, now: float) -> None:
         """Bring the machine's accounts up to now."""
-        self._accounts.settle(now, self.current(now))
+        self._account(now, self.current(now))
 
-
-class _Accounts:
-    """What a stretch has spent and moved up to some moment: totals over whole iterations, and the share of the current one.
-
-    Keys are `(kind, name)`: `dynamic` joules of an owner, bytes `sent` on a link, amount `moved` over a resource and seconds that it
-    was `busy`, seconds that an `engine` was held.
-    """
-
-    def __init__(self, stretch: Stretch) -> None:
-        self.stretch = stretch
-        self.settled: dict[tuple[str, str], float] = {}
-
-    def settle(self, now: float, whole: int) -> None:
-        """Put into the machine's accounts what came since the last settling; `whole` iterations have ended."""
-        stretch = self.stretch
-        totals = {key: (float(sums[whole - 1]) if whole else 0.0) for key, sums in stretch.course.whole.items()}
-        if whole < stretch.iterations:
-            stretch.course.add_partial(totals, whole, now - stretch.began(whole))
+    def _account(self, now: float, whole: int) -> None:
+        """Put what came since the last time where it belongs; `whole` iterations have ended."""
+        sink, settled = self.machine.sink, self._settled
+        if whole == 1:
+            totals = self.course.first if self.iterations == 1 else dict(self.course.first)
+        else:
+            totals = {key: (float(sums[whole - 1]) if whole else 0.0) for key, sums in self.course.whole.items()}
+        if whole < self.iterations:
+            self.course.add_partial(totals, whole, now - self.began(whole))
         for key, total in totals.items():
-            settle_account(stretch.machine, key, total - self.settled.get(key, 0.0))
-        self.settled = totals
-
-
-def settle_account(machine: Machine, key: tuple[str, str], amount: float) -> None:
-    """Put an amount into the account of the machine that a key of a course names: `(kind, name)`."""
-    kind, name = key
-    if kind == "dynamic":
-        machine.ledger.account(name, "dynamic").put(amount)
-    elif kind == "engine":
-        engine = machine.engines[name]
-        engine.busy_s += amount
-        engine.static.put(amount * engine.static_W)
-    elif kind == "sent":
-        traffic = machine.traffic_of(name)
-        traffic.sent += amount
-        traffic.received += amount
-    elif kind == "moved":
-        machine.resources[name].moved += amount
-        machine.resources[name].accounted += amount
-    else:
-        machine.resources[name].busy_s += amount
+            sink(key)(total - settled[key] if settled else total)
+        self._settled = totals
 
 
 def _entries(demand: Demand, start: Any, end: Any) -> list[tuple[tuple[str, str], Any, Any]]:

@@ -235,6 +235,11 @@ class Model:
         return found * rows * format.activation_bytes
 
     @cached_property
+    def _affine(self) -> dict[tuple[Part, Case], Work | None]:
+        """What its parts ask for in steps of a case, found out once for all that are equal (`Part.affine_work`)."""
+        return {}
+
+    @cached_property
     def _peaks(self) -> dict[bool, float]:
         """Most numbers per row alive at once, by whether blocks overwrite their inputs, worked out once."""
         return {}
@@ -347,14 +352,11 @@ class Part:
 
     def affine_work(self, case: Case) -> Work | None:
         """Its work in steps of a case, with `Affine` quantities (`step_form.traced_work`); None if it is not affine in their sums."""
-        if case not in self._affine:
+        known, key = self.model._affine, (self, case)
+        if key not in known:
             routed = any(each.routed for each, *_ in self._merged)
-            self._affine[case] = None if routed else traced_work(self, case, self.model.windows)
-        return self._affine[case]
-
-    @cached_property
-    def _affine(self) -> dict[Case, Work | None]:
-        return {}
+            known[key] = None if routed else traced_work(self, case, self.model.windows)
+        return known[key]
 
     @cached_property
     def _kv_by_window(self) -> dict[int | None, float]:
