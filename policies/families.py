@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from edgewright.hwmodels import Quantity
 from edgewright.policies.plan import Plan
 from edgewright.policies.views import (
+    NEXT_STEP,
     Horizon,
     Interruption,
     JobView,
@@ -76,7 +77,7 @@ class Batch:
 
     decode: bool | frozenset[int] = False
     prefill: tuple[tuple[int, int], ...] = ()
-    until: Horizon = field(default_factory=Horizon)
+    until: Horizon = NEXT_STEP
     wake_at: float | None = None
 
     def decodes(self, job: int) -> bool:

@@ -13,6 +13,7 @@ from edgewright.hwmodels import Cluster
 from edgewright.workloads import Format
 
 __all__ = [
+    "NEXT_STEP",
     "Horizon",
     "Interruption",
     "JobView",
@@ -45,6 +46,10 @@ class Horizon:
     arrival: bool = True
     completion: bool = True
     time: float = float("inf")
+
+
+NEXT_STEP = Horizon()
+"""A decision that stands for one step."""
 
 
 class JobView(Protocol):

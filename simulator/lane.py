@@ -7,6 +7,7 @@ batch of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,8 +101,11 @@ class Lane:
                     yield from self._idle(batch.wake_at)
                 continue
             aborts = self._aborts
-            chunks = yield from self._admit(batch)
-            decoding = yield from self._secure(batch, chunks)
+            taken, chunks = self._admit(batch)
+            if self.generates:
+                yield from self.replica.swap_in(taken)
+                yield from self.replica.checkpoints.restore(taken)
+            decoding = (yield from self._secure(batch, chunks)) if self.replica.kv is not None else self._free_to_decode(batch, chunks)
             if (not chunks and not decoding) or self._aborts != aborts:
                 continue
             self._done = self.replica.env.event()
@@ -175,8 +179,8 @@ class Lane:
     def _decoding(self, batch: Batch) -> list[Request]:
         return [request for request in self.running if request.prompt_left == 0 and batch.decodes(request.id)]
 
-    def _admit(self, batch: Batch) -> Generator[Any, Any, list[tuple[Request, int]]]:
-        """Take the prefilled jobs into the batch, swapped ones once they are back; returns the chunks to compute."""
+    def _admit(self, batch: Batch) -> tuple[list[Request], list[tuple[Request, int]]]:
+        """Take the prefilled jobs into the batch; returns those that were waiting, and the chunks to compute."""
         by_id = {request.id: request for request in self.running}
         taken = self.replica.take([job for job, _ in batch.prefill if job not in by_id], self)
         by_id.update((request.id, request) for request in taken)
@@ -188,15 +192,16 @@ class Lane:
         del self.ended[: len(taken)]
         if len(self.running) > self._most:
             raise EngineRefusal(f"{self.replica.name}: batching admitted {len(self.running)} jobs, the engine takes {self._most}")
-        yield from self.replica.swap_in(taken)
-        yield from self.replica.checkpoints.restore(taken)
-        return [(request, tokens) for request, tokens in chunks if tokens]
+        return taken, [(request, tokens) for request, tokens in chunks if tokens]
+
+    def _free_to_decode(self, batch: Batch, chunks: Sequence[tuple[Request, int]]) -> list[Request]:
+        """The jobs that decode: those with a prompt to compute do not."""
+        busy = {request for request, _ in chunks}
+        return [request for request in self._decoding(batch) if request not in busy] if batch.decode else []
 
     def _secure(self, batch: Batch, chunks: Sequence[tuple[Request, int]]) -> Generator[Any, Any, list[Request]]:
         """The jobs that decode, each with memory for one token more; the last admitted are preempted until there is enough."""
-        kv = self.replica.kv
-        busy = {request.id for request, _ in chunks}
-        decoding = [request for request in self._decoding(batch) if request.id not in busy]
+        kv, decoding = self.replica.kv, self._free_to_decode(batch, chunks)
         if kv is None:
             return decoding
         for request in [request for request in decoding if kv.overflows(request)]:
@@ -227,7 +232,8 @@ class Lane:
         work = self._work = _StepWork(self, chunks, decoding, step)
         stretch = replica.jump(step, iterations, work.stretched, work.token) if may_jump else None
         if stretch is not None:
-            stretch.stop_by(batch.until.time)
+            if iterations > 1:
+                stretch.stop_by(batch.until.time)
             self._stretch = stretch.begin()
         else:
             replica.interpret(step_at(step, 0), [*decoding, *(request for request, _ in chunks)], work.token)
@@ -246,7 +252,7 @@ class Lane:
     def _step(self, chunks: list[tuple[Request, int]], decoding: list[Request], iterations: int) -> Step:
         replica = self.replica
         if not self.generates:
-            return Step(items=len(chunks))
+            return _items(len(chunks))
         if chunks:
             step = mixed_step(decoding, chunks, replica.model.windows, replica.kv_policy)
         else:
@@ -273,6 +279,12 @@ class Lane:
         self._stretch = None
 
 
+@lru_cache(maxsize=1024)
+def _items(count: int) -> Step:
+    """A step of so many one-shot inputs."""
+    return Step(items=count)
+
+
 class _StepWork:
     """What is to be done when a step, or a run of steps, has come to its token."""
 
@@ -290,7 +302,7 @@ class _StepWork:
     def stretched(self, stretch: Stretch, whole: int, partial: bool) -> None:
         """A stretch is over after `whole` iterations; `partial`: one more goes on in the interpreter."""
         if whole:
-            ahead = self._hold(np.concatenate(([self.started], stretch.ends[: whole if partial else whole - 1])))
+            ahead = self._hold(stretch.ends[: whole if partial else whole - 1])
             self._record(stretch.ends[:whole], ahead if partial else 0)
             self.settled_iterations = whole
         if partial:
@@ -313,14 +325,15 @@ class _StepWork:
             self.replica.experts.commit(iterations)
         self.lane.settled()
 
-    def _hold(self, begun: Any) -> int:
-        """Steps of a run have begun at these times (the first has its memory already): each takes one token more per job that decodes.
+    def _hold(self, later: Any) -> int:
+        """Steps after the first of a run (which has its memory already) have begun at these times: each takes one token more per job.
 
         Returns the blocks that the last of them took.
         """
         kv = self.replica.kv
         if kv is None or not self.decoding:
             return 0
+        begun = np.concatenate(([self.started], later))
         held = kv.held_over(self.decoding, len(begun))
         self.replica.recorder.held(self.replica, begun, held)
         for request in self.decoding:
@@ -341,7 +354,8 @@ class _StepWork:
             request.emit(count, first, last)
             if request.remaining <= 0:
                 replica.complete(request, self.lane)
-        replica.checkpoints.write([*self.decoding, *(request for request, _ in self.chunks)])
+        if replica.checkpoints.every is not None:
+            replica.checkpoints.write([*self.decoding, *(request for request, _ in self.chunks)])
         replica.recorder.blocks(replica)
 
     @property

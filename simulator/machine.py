@@ -230,7 +230,7 @@ class Machine:
         for name in engines:
             if not self.engines[name].idle:
                 return False
-        return not any([self.resources[name].used for name in resources])
+        return not [name for name in resources if self.resources[name].used]
 
     # -- state that others set and read ----------------------------------------------------------------------------------------------
 

@@ -317,8 +317,10 @@ class Replica:
         request.replica = self.name
         if _may_be_cached(request):
             self._seen = -1
-        swapped = sum(1 for each in self.waiting if each.swapped)
-        self.waiting.insert(swapped if first else len(self.waiting), request)
+        if first:
+            self.waiting.insert(sum(1 for each in self.waiting if each.swapped), request)
+        else:
+            self.waiting.append(request)
         self._noted()
         for lane in self.lanes:
             lane.arrived()

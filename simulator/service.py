@@ -7,9 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from edgewright.hwmodels import Demand
 from edgewright.policies.families import FailureAgent, OrchestrationAgent, OrchestrationPolicy, Remembering, RoutingAgent, ScalingAgent
-from edgewright.policies.plan import Transfer
-from edgewright.policies.pricing import demand_of
 from edgewright.policies.views import Stage
 from edgewright.simulator.assemble_memory import kv_bytes_per_token
 from edgewright.simulator.interpreter import Scope
@@ -133,18 +132,17 @@ class Service:
         source, nbytes = request.location, request.job.ingress_bytes
         if request.kv_from:
             source, nbytes = self._kv(request, replica)
-        root = replica.devices[0]
-
-        def arrive() -> None:
-            self.carrying.pop(request, None)
-            request.location = root
-            replica.enqueue(request, first=resume)
-
         if resume or source is None or nbytes <= 0.0:
-            arrive()
+            self._arrived(request, replica, resume)
         else:
             request.replica = replica.name
-            self._carry(request, source, root, nbytes, arrive)
+            self._carry(request, replica, source, nbytes)
+
+    def _arrived(self, request: Request, replica: Replica, resume: bool, _: Operation | None = None) -> None:
+        """A request's input is where it is served."""
+        self.carrying.pop(request, None)
+        request.location = replica.devices[0]
+        replica.enqueue(request, first=resume)
 
     def _kv(self, request: Request, replica: Replica) -> tuple[str | None, float]:
         """Where the keys and values that come with a request are, and their bytes; if they are lost, its own input in their place."""
@@ -155,15 +153,16 @@ class Service:
         request.forget()
         return request.location, request.job.ingress_bytes
 
-    def _carry(self, request: Request, src: str, dst: str, nbytes: float, done: Callable[[], None]) -> None:
-        transfer = Transfer(src, dst, nbytes, weight=self.traffic.weight, priority=self.traffic.priority)
-        operation = Operation(
-            self.machine, lambda: demand_of(transfer, self.machine.cluster, Step(), self.machine.clocks), lambda _: done()
-        )
+    def _carry(self, request: Request, replica: Replica, src: str, nbytes: float) -> None:
+        price = partial(self._way, src, replica.devices[0], nbytes)
+        operation = Operation(self.machine, price, partial(self._arrived, request, replica, False))
         self.carrying[request] = operation
         operation.submit()
         if self.machine.impair.dead:
             self.recovery.watch()
+
+    def _way(self, src: str, dst: str, nbytes: float) -> Demand:
+        return self.machine.cluster.transfer(src, dst, nbytes).among(self.traffic.weight, self.traffic.priority)
 
     # -- interruptions ---------------------------------------------------------------------------------------------------------------------
 

@@ -260,8 +260,7 @@ class Simulation:
         """
         if request.status != "completed" or entry is None or request.location is None or request.job.egress_bytes_per_token <= 0.0:
             return
-        demand = self.machine.cluster.transfer(request.location, entry, request.job.egress_bytes_per_token)
-        late = float(demand.alone(self.machine.cluster.capacities))
+        demand, late = self.machine.cluster.message(request.location, entry, request.job.egress_bytes_per_token)
         request.first_token = None if request.first_token is None else request.first_token + late
         request.last_token = None if request.last_token is None else request.last_token + late
         request.finished = self.now + late

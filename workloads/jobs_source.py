@@ -52,7 +52,8 @@ class Source:
         """
         process, drawn = self.arrivals, stream.child("arrivals")
         opening = process.first(drawn, start, stop) if isinstance(process, Feedback) else process.arrivals(drawn, start, stop)
-        return (self._job(stream, arrival, next(ids), history=0) for arrival in opening)
+        lengths = stream.child("lengths")
+        return (self._job(stream, lengths, arrival, next(ids), history=0) for arrival in opening)
 
     def after(self, stream: Stream, job: Job, completed_at: float, ids: Iterator[int]) -> Job | None:
         """What follows the completion of a job of this source; None if nothing does.
@@ -65,10 +66,10 @@ class Source:
         if arrival is None:
             return None
         history = job.prompt + job.output if isinstance(self.arrivals, Sessions) else 0
-        return self._job(stream, arrival, next(ids), history)
+        return self._job(stream, stream.child("lengths"), arrival, next(ids), history)
 
-    def _job(self, stream: Stream, arrival: Arrival, number: int, history: int) -> Job:
-        lengths = self.lengths.draw(stream.child("lengths"), *self._index(arrival))
+    def _job(self, stream: Stream, drawn: Stream, arrival: Arrival, number: int, history: int) -> Job:
+        lengths = self.lengths.draw(drawn, *self._index(arrival))
         name, before, prefix = self._prefix(stream, arrival, history, lengths.prompt)
         return Job(
             id=number,
