@@ -99,15 +99,14 @@ class Lifecycle:
         """Seconds so far with something in a batch."""
         return self._busy_s + (0.0 if self._running_since is None else self.now - self._running_since)
 
-    def worked(self) -> None:
-        """The queue or a batch has changed."""
-        running = self.replica.running
+    def worked(self, waiting: int, running: int) -> None:
+        """The queue or a batch has changed to so many jobs."""
         if running and self._running_since is None:
             self._running_since = self.now
         elif not running and self._running_since is not None:
             self._busy_s += self.now - self._running_since
             self._running_since = None
-        idle = not running and not self.replica.queued
+        idle = not running and not waiting
         if idle and self._idle_since is None:
             self._idle_since = self.now
             self.idled()

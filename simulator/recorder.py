@@ -49,7 +49,7 @@ class Recorder:
         """`sink`: where streamed tables go; None: they stay here."""
         self.window = window
         self.growing = {name: Growing(name) for name in (*STREAMED, "actuations", "operations", "power_events", "faults")}
-        self.rows: dict[str, dict[str, Any]] = {name: each.columns for name, each in self.growing.items()}
+        self.rows: dict[str, Mapping[str, Any]] = {name: each.columns for name, each in self.growing.items()}
         self.open: dict[Request, int] = {}
         self.over: Counter[str] = Counter()
         self.preemptions: dict[str, int] = {}
@@ -159,12 +159,11 @@ class Recorder:
         if tokens and request.last_token is not None and request.streams and self.measures(request.root):
             self._put_gaps(request.root.service, np.concatenate(([now - request.last_token], np.zeros(tokens - 1))), 1)
 
-    def queue(self, replica: Replica) -> None:
-        """A replica's queue or batch has changed."""
-        running = replica.running
+    def queue(self, replica: Replica, waiting: int, running: int) -> None:
+        """A replica's queue or batch has changed to so many jobs."""
         if running > self.most_running.get(replica.name, 0):
             self.most_running[replica.name] = running
-        self.add("queue", replica.name, float(replica.env.now), len(replica.waiting), running)
+        self.add("queue", replica.name, float(replica.env.now), waiting, running)
 
     def blocks(self, replica: Replica) -> None:
         """A replica's KV blocks may have changed."""

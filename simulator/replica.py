@@ -259,7 +259,7 @@ class Replica:
 
     def _in_its_own_way(self, stretch: Stretch) -> bool:
         """Whether operations of the plan that may run at once share a resource; which they use depends on the sizes of messages."""
-        used = frozenset(stretch.resources)
+        used = stretch.course.resources
         if used not in self._conflicts:
             self._conflicts[used] = conflicts(stretch.strand, stretch.line.demands)
         return self._conflicts[used]
@@ -344,13 +344,9 @@ class Replica:
 
     def take(self, jobs: Sequence[int], lane: Lane) -> list[Request]:
         """Move waiting requests into a lane's batch, with the memory of their prompts."""
-        by_id = {request.id: request for request in self.waiting}
-        if missing := [job for job in jobs if job not in by_id]:
-            raise ValueError(f"{self.name}: batching admitted jobs {missing}, which are not waiting")
-        taken = [by_id[job] for job in jobs]
-        left = [request.id for request in self.waiting if request.swapped and request not in taken]
-        if left and not all(request.preemptions for request in taken):
-            raise ValueError(f"{self.name}: batching admitted jobs {list(jobs)} before jobs {left}, which wait in the swap space")
+        if not jobs:
+            return []
+        taken = self._asked(jobs)
         if self.kv is not None:
             for request in taken:
                 self.kv.recall(request)
@@ -362,8 +358,21 @@ class Replica:
             self._order += not request.swapped
             request.admit(float(self.env.now), request.admitted_order if request.swapped else self._order)
             lane.running.append(request)
-        if taken:
-            self._changed()
+        self._changed()
+        return taken
+
+    def _asked(self, jobs: Sequence[int]) -> list[Request]:
+        """The waiting requests of these numbers; those in the swap space, which stand first, go before all that were never preempted."""
+        head = self.waiting[0] if self.waiting else None
+        if head is not None and not head.swapped and list(jobs) == [head.id]:
+            return [head]
+        by_id = {request.id: request for request in self.waiting}
+        if missing := [job for job in jobs if job not in by_id]:
+            raise ValueError(f"{self.name}: batching admitted jobs {missing}, which are not waiting")
+        taken = [by_id[job] for job in jobs]
+        left = [request.id for request in self.waiting if request.swapped and request not in taken]
+        if left and not all(request.preemptions for request in taken):
+            raise ValueError(f"{self.name}: batching admitted jobs {list(jobs)} before jobs {left}, which wait in the swap space")
         return taken
 
     def _count_hits(self, request: Request) -> None:
@@ -440,12 +449,14 @@ class Replica:
         self._changed()
 
     def _noted(self) -> None:
-        self.recorder.queue(self)
-        self.life.worked()
+        waiting, running = len(self.waiting), self.running
+        self.recorder.queue(self, waiting, running)
+        self.life.worked(waiting, running)
 
     def _changed(self) -> None:
         self._noted()
-        self.recorder.blocks(self)
+        if self.kv is not None:
+            self.recorder.blocks(self)
         if self.waiting:
             for lane in self.lanes:
                 lane.wake()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.simulator.request import Request
 from edgewright.workloads import Job, Source
+from edgewright.workloads.arrivals_process import Feedback
 
 if TYPE_CHECKING:
     from edgewright.simulator.simulation import Simulation
@@ -30,6 +31,7 @@ class SourceProcess:
         self.entry = entry
         self.stream = simulation.stream.child(f"workloads.{source.name}")
         self.stop = simulation.window[1]
+        self._followed = isinstance(source.arrivals, Feedback)
 
     def start(self) -> None:
         """Begin to send."""
@@ -50,7 +52,7 @@ class SourceProcess:
         self.simulation.submit(job, self.entry, self._finished)
 
     def _finished(self, request: Request) -> None:
-        if request.status != "completed" or request.finished is None:
+        if not self._followed or request.status != "completed" or request.finished is None:
             return
         following = self.source.after(self.stream, request.job, request.finished, self._numbers())
         if following is not None and following.arrival < self.stop:

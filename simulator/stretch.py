@@ -53,7 +53,7 @@ class Course:
     def __init__(self, line: Timeline, iterations: int) -> None:
         self.line = line
         self.engines = {demand.engine for demand in line.demands if demand.engine is not None}
-        self.resources = {name for demand in line.demands for name in demand.usage}
+        self.resources = frozenset(name for demand in line.demands for name in demand.usage)
         self.links = {name for demand in line.demands for name in demand.traffic}
         self.messages = self.links - self.resources
         within = np.all(np.asarray(line.last) <= np.asarray(line.token) * (1.0 + 1e-12))

@@ -11,6 +11,8 @@ from edgewright.policies.views import Horizon, ReplicaView, WaitingView
 
 __all__ = ["ClosingAgent"]
 
+_NOBODY: frozenset[int] = frozenset()
+
 
 class ClosingAgent:
     """Forms a batch when `size` jobs wait or the time `due(view)` has come, and runs it alone.
@@ -24,12 +26,12 @@ class ClosingAgent:
         """`due`: the time at which a partial batch of the jobs that wait (one at least) may start."""
         self._size = size
         self._due = due
-        self._members: frozenset[int] = frozenset()
+        self._members = _NOBODY
 
     def next_batch(self, view: ReplicaView) -> Batch:
         """See `BatchingAgent`."""
-        head = islice(view.waiting, len(self._members))
-        missing = [job for job in head if job.id in self._members]
+        members = self._members
+        missing = [job for job in islice(view.waiting, len(members)) if job.id in members] if members else []
         if view.running or missing:
             return self._go_on(view, missing)
         return self._close(view)
@@ -43,12 +45,12 @@ class ClosingAgent:
         return Batch(decode=True, until=Horizon(steps=float("inf"), arrival=False, completion=True))
 
     def _close(self, view: ReplicaView) -> Batch:
-        self._members = frozenset()
-        if not view.waiting:
+        self._members, waiting = _NOBODY, view.waiting
+        if not waiting:
             return Batch()
         size = min(self._size, view.max_sequences)
-        if len(view.waiting) < size and view.now < self._due(view):
+        if len(waiting) < size and view.now < self._due(view):
             return Batch(wake_at=self._due(view))
-        members = fitting(view, list(islice(view.waiting, size)))
+        members = fitting(view, list(islice(waiting, size)))
         self._members = frozenset(job.id for job in members)
         return self._go_on(view, list(members))

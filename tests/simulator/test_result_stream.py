@@ -100,10 +100,12 @@ def test_rows_that_were_lent_stay_as_they_were_when_more_come():
 
 
 def test_a_growing_table_refuses_rows_that_do_not_fit():
-    with pytest.raises(ValueError, match="shorter"):
-        Growing("kv").add(("a", 1.0))
+    rows = Growing("kv")
+    with pytest.raises(ValueError, match="2 cells in a table of 4"):
+        rows.add(("a", 1.0))
+    rows.add(("a", 1.0, 2.5, 9))
     with pytest.raises(TypeError):
-        Growing("kv").add(("a", 1.0, 2.5, 9))
+        rows.first(1)
 
 
 def test_a_stored_table_of_other_columns_is_refused(tmp_path):
