@@ -225,7 +225,7 @@ class Machine:
             if (claim := self.resources[name].claim) is not None:
                 claim()
 
-    def free(self, engines: set[str], resources: set[str]) -> bool:
+    def free(self, engines: Iterable[str], resources: Iterable[str]) -> bool:
         """Whether nobody uses or claims any of these."""
         for name in engines:
             if not self.engines[name].idle:
