@@ -23,7 +23,6 @@ from edgewright.simulator.interpreter import TIMED
 from edgewright.simulator.plan_runner import PlanRunner
 from edgewright.workloads import Step
 
-
 __all__ = ["Course", "Stretch", "at_iteration", "can_stretch"]
 
 
