@@ -237,16 +237,6 @@ class Cluster:
             found = self._sent[src, dst, nbytes] = Demand() if src == dst else self._path(src, dst).demand(nbytes)
         return found
 
-    def message(self, src: str, dst: str, nbytes: float) -> tuple[Demand, float]:
-        """What a `transfer` demands, and the seconds that it takes alone; remembered as that is."""
-        found = self._messages.get((src, dst, nbytes))
-        if found is None:
-            if len(self._messages) >= REMEMBERED:
-                self._messages.clear()
-            demand = self.transfer(src, dst, nbytes)
-            found = self._messages[src, dst, nbytes] = demand, float(demand.alone(self.capacities))
-        return found
-
     def collective(
         self,
         kind: str,
@@ -345,10 +335,6 @@ class Cluster:
 
     @cached_property
     def _sent(self) -> dict[tuple[str, str, float], Demand]:
-        return {}
-
-    @cached_property
-    def _messages(self) -> dict[tuple[str, str, float], tuple[Demand, float]]:
         return {}
 
     @cached_property

@@ -16,7 +16,6 @@ from operator import attrgetter
 from typing import Any
 
 from edgewright.simulator.crowd import Crowd
-from edgewright.simulator.energy import Ledger
 from edgewright.simulator.sharing import EXACT, Activity, Resource, fair_rates, partition
 
 __all__ = ["Component", "Sharing"]
@@ -54,9 +53,8 @@ class Component:
 class Sharing:
     """All components of a machine."""
 
-    def __init__(self, env: Any, ledger: Ledger, after: Callable[[float, Callable[[], None]], None]) -> None:
+    def __init__(self, env: Any, after: Callable[[float, Callable[[], None]], None]) -> None:
         self.env = env
-        self.ledger = ledger
         self.after = after
         self._crowds: dict[Component, None] = {}
         self._numbers = count()
@@ -175,7 +173,7 @@ class Sharing:
     def _share(self, component: Component) -> None:
         now, size = self.env.now, len(component.activities)
         if component.crowd is None and size > MANY:
-            component.crowd = Crowd(self.ledger, component.activities, now)
+            component.crowd = Crowd(component.activities, now)
             self._crowds[component] = None
         if component.crowd is not None:
             component.crowd.share(now)
@@ -219,8 +217,8 @@ class Sharing:
 
     def _draw(self, activity: Activity, rate: float, now: float) -> None:
         """Set a rate and the power that goes with it."""
-        for owner, joules in activity.joules.items():
-            self.ledger.account(owner, "dynamic").change((rate - activity.rate) * joules, now)
+        for account, joules in activity.joules:
+            account.change((rate - activity.rate) * joules, now)
         activity.rate = rate
 
     # -- ends ----------------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.simulator.energy import Ledger
+from edgewright.simulator.energy import Account
 from edgewright.simulator.sharing import EXACT, Activity, Resource
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ class _Column:
 class Crowd:
     """The activities of one component, settled together. Who leaves stays in the arrays, without a rate, until they are rebuilt."""
 
-    def __init__(self, ledger: Ledger, activities: Iterable[Activity], now: float) -> None:
-        self.ledger = ledger
+    def __init__(self, activities: Iterable[Activity], now: float) -> None:
         self._since = now
         self._open()
         for activity in activities:
@@ -57,7 +56,7 @@ class Crowd:
         self._begin, self._used, self._amount, self._holder = _Column(np.int64), _Column(np.int64), _Column(np.float64), _Column(np.int64)
         self._burner, self._owner, self._joules = _Column(np.int64), _Column(np.int64), _Column(np.float64)
         self._resources: dict[Resource, int] = {}
-        self._owners: dict[str, int] = {}
+        self._owners: dict[Account, int] = {}
         self._flows, self._watts = _Column(np.float64), _Column(np.float64)
         self._begin.append(0)
         self._gone = 0
@@ -77,7 +76,7 @@ class Crowd:
             self._amount.append(amount)
             self._holder.append(slot)
         self._begin.append(self._used.size)
-        for owner, joules in activity.joules.items():
+        for owner, joules in activity.joules:
             if owner not in self._owners:
                 self._owners[owner] = len(self._owners)
                 self._watts.append(0.0)
@@ -155,7 +154,7 @@ class Crowd:
         self._watts.values[:] = watts
         owners = list(self._owners)
         for index in np.flatnonzero(rise).tolist():
-            self.ledger.account(owners[index], "dynamic").change(float(rise[index]), now)
+            owners[index].change(float(rise[index]), now)
 
     def _rebuild(self, now: float) -> None:
         """Arrays without those that have left, in the same order."""

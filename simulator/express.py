@@ -84,7 +84,9 @@ class Express(ABC):
 
     def start(self) -> None:
         """Take the replica over; nothing else may touch its engines or its resources."""
-        self.machine.claim(self.engines, self.resources, self._disturbed)
+        machine = self.machine
+        engines, resources = map(machine.engines.__getitem__, self.engines), map(machine.resources.__getitem__, self.resources)
+        machine.claim(engines, resources, self._disturbed)
         self.machine.stretches[self] = None
 
     def _disturbed(self) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from edgewright.hwmodels import Demand
 from edgewright.policies.compile import RaceEnd, Strand
 from edgewright.policies.plan import (
     Alloc,
@@ -31,6 +30,7 @@ from edgewright.policies.plan import (
     Wait,
 )
 from edgewright.policies.pricing import amount_of, demand_of
+from edgewright.simulator.bound import Bound
 from edgewright.simulator.engines import Flag, Line, MemoryPool
 from edgewright.simulator.machine import Machine
 from edgewright.simulator.operation import Operation
@@ -166,7 +166,7 @@ class Execution:
         self._followers: dict[int, list[Callable[[], None]]] = {}
         self._ready: deque[int] = deque()
         self._draining = False
-        self._prices: dict[int, Demand] = {}
+        self._prices: dict[int, Bound] = {}
         self._epoch = scope.machine.epoch
         self._open_exits = {
             (node, branch): len(exits)
@@ -266,22 +266,22 @@ class Execution:
         self.handles[node] = operation
         operation.submit()
 
-    def price(self, node: int) -> Demand:
-        """The demand of a node at the clocks of the moment; operations alike are priced once."""
+    def price(self, node: int) -> Bound:
+        """What a node demands at the clocks of the moment; operations alike are priced once."""
         machine = self.scope.machine
         if self._epoch != machine.epoch:
             self._prices.clear()
             self._epoch = machine.epoch
         of_node, operations = self.strand.classes
         kind = of_node[node]
-        demand = self._prices.get(kind)
-        if demand is None:
+        found = self._prices.get(kind)
+        if found is None:
             op = operations[kind]
             demand = demand_of(op, machine.cluster, self.step, machine.clocks)
             if isinstance(op, Flow):
                 demand = demand.among(self.scope.weight, self.scope.priority)
-            self._prices[kind] = demand
-        return demand
+            found = self._prices[kind] = Bound(machine, demand)
+        return found
 
     def _operated(self, node: int, operation: Operation) -> None:
         signal = self.scope.machine.signals.operation

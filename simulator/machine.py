@@ -12,6 +12,7 @@ import simpy
 
 from edgewright.hwmodels import Cluster, Demand, RateProfile, engine_static_W
 from edgewright.simulator.availability import Availability
+from edgewright.simulator.bound import Bound
 from edgewright.simulator.clocks import ClockLimits
 from edgewright.simulator.components import Sharing
 from edgewright.simulator.energy import Ledger
@@ -24,6 +25,9 @@ from edgewright.simulator.signals import Signals
 from edgewright.simulator.states import DeviceStates
 
 __all__ = ["Machine", "Traffic"]
+
+REMEMBERED = 1 << 16
+"""Messages of which a machine knows what they demand."""
 
 
 class Traffic:
@@ -40,6 +44,23 @@ class Traffic:
         """Bytes that were sent and received."""
         self.sent += nbytes
         self.received += nbytes
+
+
+class _Timer(simpy.Event):
+    """Calls once, after so many seconds: a timeout that is nobody's but its call's."""
+
+    def __init__(self, env: Any, seconds: float, call: Callable[[], None]) -> None:
+        if seconds < 0.0:
+            raise ValueError(f"Negative delay {seconds:g}: nothing happens in the past")
+        self.env = env
+        self.callbacks = [_over]
+        self.call = call
+        self._ok, self._value = True, None
+        env.schedule(self, delay=seconds)
+
+
+def _over(timer: Any) -> None:
+    timer.call()
 
 
 class _Capacities(Mapping[str, float]):
@@ -85,7 +106,7 @@ class Machine:
         self.signals = Signals()
         self.up = Availability(self.signals)
         self.ledger = Ledger()
-        self.sharing = Sharing(self.env, self.ledger, self.after)
+        self.sharing = Sharing(self.env, self.after)
         self.clocks: dict[str, float] = {}
         self.epoch = 0
         self.resources = {name: Resource(name, capacity) for name, capacity in cluster.capacities.items()}
@@ -99,6 +120,8 @@ class Machine:
         }
         self.capacities: Mapping[str, float] = _Capacities(self.resources)
         self.traffic: dict[str, Traffic] = {}
+        self._ways: dict[tuple[str, str, float, float, int], Bound] = {}
+        self._ways_of = cluster
         self._sinks: dict[tuple[str, str], Callable[[float], None]] = {}
         self.stretches: dict[Any, None] = {}
         self.clock_limits = ClockLimits(self)
@@ -111,29 +134,44 @@ class Machine:
 
     def run(self, price: Callable[[], Demand], done: Callable[[Operation], None]) -> Operation:
         """Start an operation; `price` gives its demand at the clocks of the moment."""
-        return Operation(self, price, done).submit()
+        return Operation(self, lambda: Bound(self, price()), done).submit()
+
+    def way(self, src: str, dst: str, nbytes: float, weight: float = 1.0, priority: int = 0) -> Bound:
+        """What bytes from one node to another demand at the moment; the same message is looked up once."""
+        if self._ways_of is not self.cluster or len(self._ways) >= REMEMBERED:
+            self._ways_of = self.cluster
+            self._ways.clear()
+        found = self._ways.get((src, dst, nbytes, weight, priority))
+        if found is None:
+            demand = self.cluster.transfer(src, dst, nbytes).among(weight, priority)
+            found = self._ways[src, dst, nbytes, weight, priority] = Bound(self, demand)
+        return found
+
+    def alone(self, bound: Bound) -> float:
+        """Seconds that a demand takes where nobody else is; worked out once."""
+        if bound.alone is None:
+            bound.alone = float(bound.demand.alone(self.cluster.capacities))
+        return bound.alone
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
         """Call once, `seconds` from now."""
-        self.env.timeout(seconds).callbacks.append(lambda _: call())
+        _Timer(self.env, seconds, call)
 
     def at(self, time: float, call: Callable[[], None]) -> None:
         """Call once, at that time."""
         self.after(time - self.env.now, call)
 
-    def activity(self, demand: Demand, done: Callable[[], None], left: float, first: float) -> Activity | None:
+    def activity(self, bound: Bound, done: Callable[[], None], left: float, first: float) -> Activity | None:
         """The fluid phase of a demand, or None if it has none."""
-        usage = {self.resources[name]: float(amount) for name, amount in demand.usage.items() if amount > 0.0}
-        seconds = float(demand.seconds)
-        if demand.engine is not None and (sharers := len(self.engines[demand.engine].running)) > 1:
+        seconds = bound.seconds
+        if bound.engine is not None and (sharers := len(bound.engine.running)) > 1:
             seconds *= sharers
-        if not usage and seconds <= 0.0:
-            for owner, spent in demand.joules.items():
-                self.ledger.account(owner, "dynamic").put(float(spent))
+        if not bound.usage and seconds <= 0.0:
+            for account, spent in bound.joules:
+                account.put(spent)
             return None
-        joules = {owner: float(amount) for owner, amount in demand.joules.items() if amount > 0.0}
-        size = max(map(float, (demand.traffic or demand.usage).values()), default=seconds)
-        return Activity(usage, seconds, size, joules, done, left, first, demand.weight, demand.priority)
+        size = seconds if bound.size is None else bound.size
+        return Activity(bound.usage, seconds, size, bound.joules, done, left, first, bound.demand.weight, bound.demand.priority)
 
     def add(self, activity: Activity) -> None:
         """Start an activity and share anew where it touches; whoever claims any of that goes back to operation by operation."""
@@ -148,23 +186,22 @@ class Machine:
         """Take an activity away and share anew what it leaves; its `left` is settled."""
         self.sharing.remove(activity)
 
-    def delivered(self, demand: Demand, share: float) -> None:
+    def delivered(self, bound: Bound, share: float) -> None:
         """Account a demand that has ended: its bytes as sent and received, and `share` of its amounts as moved since it was begun here."""
-        for name, amount in demand.traffic.items():
-            self.traffic_of(name).arrived(float(amount))
-        self._accounted(demand, share)
+        for traffic, amount in bound.traffic:
+            traffic.arrived(amount)
+        self._accounted(bound, share)
 
-    def dropped(self, demand: Demand, share: float, done: float) -> None:
+    def dropped(self, bound: Bound, share: float, done: float) -> None:
         """Account a cancelled demand: the fraction `done` of its bytes as sent and cancelled, `share` of its amounts as moved here."""
-        for name, amount in demand.traffic.items():
-            account = self.traffic_of(name)
-            account.sent += float(amount) * done
-            account.cancelled += float(amount) * done
-        self._accounted(demand, share)
+        for traffic, amount in bound.traffic:
+            traffic.sent += amount * done
+            traffic.cancelled += amount * done
+        self._accounted(bound, share)
 
-    def _accounted(self, demand: Demand, share: float) -> None:
-        for name, amount in demand.usage.items():
-            self.resources[name].accounted += float(amount) * share
+    def _accounted(self, bound: Bound, share: float) -> None:
+        for resource, amount in bound.moved:
+            resource.accounted += amount * share
 
     def traffic_of(self, name: str) -> Traffic:
         """The account of a link resource's bytes."""
@@ -199,38 +236,38 @@ class Machine:
 
     # -- claims of stretches -------------------------------------------------------------------------------------------------------
 
-    def claim(self, engines: Iterable[str], resources: Iterable[str], cut: Callable[[], None]) -> None:
+    def claim(self, engines: Iterable[EngineQueue], resources: Iterable[Resource], cut: Callable[[], None]) -> None:
         """These are a stretch's own from now on; `cut` is called when something else wants one of them, or one of them changes."""
-        for name in engines:
-            self.engines[name].claim = cut
-        for resource in map(self.resources.__getitem__, resources):
+        for engine in engines:
+            engine.claim = cut
+        for resource in resources:
             resource.settle(self.env.now)
             resource.claim = cut
             if resource.following is not None:
                 resource.following.watch()
 
-    def unclaim(self, engines: Iterable[str], resources: Iterable[str]) -> None:
+    def unclaim(self, engines: Iterable[EngineQueue], resources: Iterable[Resource]) -> None:
         """Nobody's own any more."""
-        for name in engines:
-            self.engines[name].claim = None
-        for resource in map(self.resources.__getitem__, resources):
+        for engine in engines:
+            engine.claim = None
+        for resource in resources:
             resource.settle(self.env.now)
             resource.claim = None
 
-    def cut_claims(self, demand: Demand) -> None:
+    def cut_claims(self, bound: Bound) -> None:
         """Something else wants these resources: whoever claims them goes back to operation by operation."""
-        if demand.engine is not None and (claim := self.engines[demand.engine].claim) is not None:
+        if bound.engine is not None and (claim := bound.engine.claim) is not None:
             claim()
-        for name in demand.usage:
-            if (claim := self.resources[name].claim) is not None:
+        for resource, _ in bound.moved:
+            if (claim := resource.claim) is not None:
                 claim()
 
-    def free(self, engines: Iterable[str], resources: Iterable[str]) -> bool:
+    def free(self, engines: Iterable[EngineQueue], resources: Iterable[Resource]) -> bool:
         """Whether nobody uses or claims any of these."""
-        for name in engines:
-            if not self.engines[name].idle:
+        for engine in engines:
+            if not engine.idle:
                 return False
-        return not [name for name in resources if self.resources[name].used]
+        return not [resource for resource in resources if resource.used]
 
     # -- state that others set and read ----------------------------------------------------------------------------------------------
 
@@ -285,12 +322,12 @@ class Machine:
         if found.used:
             found.following.watch()
 
-    def silent(self, demand: Demand, again: Callable[[], None]) -> bool:
+    def silent(self, bound: Bound, again: Callable[[], None]) -> bool:
         """Whether a link that messages of the demand cross without being flows stands still by its profile; `again` is called at its next
         change, if there is one."""
-        for name in demand.traffic:
-            following = self.resources[name].following
-            if following is None or name in demand.usage:
+        for resource in bound.messages:
+            following = resource.following
+            if following is None:
                 continue
             following.refresh()
             if following.resource.factors.get(PROFILE, 1.0) == 0.0:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edgewright.hwmodels import Demand
+from edgewright.simulator.bound import Bound
 from edgewright.simulator.sharing import Activity
 
 if TYPE_CHECKING:
+    from edgewright.hwmodels import Demand
     from edgewright.simulator.engines import Line
     from edgewright.simulator.machine import Machine
 
@@ -19,7 +20,8 @@ class Operation:
     """An operation that a machine runs for somebody.
 
     Attributes:
-        price: gives the demand at the clocks of the moment; asked when the operation leaves its queue, and again when a clock changes.
+        price: gives what it demands at the clocks of the moment (`bound`); asked again if these have changed when the operation leaves its
+            queue, and when one changes while it runs.
         done: called with the operation when it has ended; never after `cancel`.
         left: fraction of the fluid phase still to do; `first`: that at its start here (a stretch has done the rest).
         latency_left: seconds of latency, None until priced.
@@ -27,12 +29,12 @@ class Operation:
         started: when it left its engine's queue.
     """
 
-    __slots__ = ("_epoch", "activity", "demand", "done", "ended", "first", "latency_left", "left", "line", "machine", "price", "started")
+    __slots__ = ("_epoch", "activity", "bound", "done", "ended", "first", "latency_left", "left", "line", "machine", "price", "started")
 
     def __init__(
         self,
         machine: Machine,
-        price: Callable[[], Demand],
+        price: Callable[[], Bound],
         done: Callable[[Operation], None],
         left: float = 1.0,
         latency_left: float | None = None,
@@ -45,27 +47,32 @@ class Operation:
         self.left = left
         self.latency_left = latency_left
         self.line = line
-        self.demand = price()
+        self.bound = price()
         self._epoch = machine.epoch
         self.started = machine.env.now
         self.activity: Activity | None = None
         self.ended = False
 
+    @property
+    def demand(self) -> Demand:
+        """What it demands, by name."""
+        return self.bound.demand
+
     def submit(self) -> Operation:
         """Queue at the engine, or start at once if there is none."""
-        self.machine.cut_claims(self.demand)
-        if self.demand.engine is None:
+        self.machine.cut_claims(self.bound)
+        if self.bound.engine is None:
             self.begin()
         else:
-            self.machine.engines[self.demand.engine].submit(self)
+            self.bound.engine.submit(self)
         return self
 
     def begin(self) -> None:
         """Leave the queue: the latency, then the fluid phase."""
         self.started = self.machine.env.now
         if self._epoch != self.machine.epoch:
-            self.demand = self.price()
-        latency = float(self.demand.latency) if self.latency_left is None else self.latency_left
+            self.bound = self.price()
+        latency = self.bound.latency if self.latency_left is None else self.latency_left
         if latency > 0.0:
             self.machine.after(latency, self.go_on)
         else:
@@ -75,9 +82,9 @@ class Operation:
         """The latency is over: move, or wait until what is in the way is gone."""
         if self.ended or (self.line is not None and not self.line.admits(self)):
             return
-        if self.machine.impair.holds(self) or self.machine.silent(self.demand, self.go_on):
+        if self.machine.impair.holds(self) or (self.bound.messages and self.machine.silent(self.bound, self.go_on)):
             return
-        self.activity = self.machine.activity(self.demand, self._finish, self.left, self.first)
+        self.activity = self.machine.activity(self.bound, self._finish, self.left, self.first)
         if self.activity is None:
             self._finish()
         else:
@@ -88,23 +95,23 @@ class Operation:
         if self.ended:
             return
         if self.activity is None:
-            self.demand = self.price()
+            self.bound = self.price()
             return
         self.machine.remove(self.activity)
         self.left = self.activity.left
-        self.demand = self.price()
+        self.bound = self.price()
         self.go_on()
 
     def _finish(self) -> None:
-        self.machine.delivered(self.demand, self.first)
+        self.machine.delivered(self.bound, self.first)
         if self.machine.impair.erring and (delay := self.machine.impair.read_again(self)) is not None:
             self.activity, self.left, self.first = None, 1.0, 1.0
-            self.machine.after(delay + float(self.demand.latency), self.go_on)
+            self.machine.after(delay + self.bound.latency, self.go_on)
             return
         self.ended = True
         self.activity = None  # which knows this operation: a cycle, for the garbage collector to find
-        if self.demand.engine is not None:
-            self.machine.engines[self.demand.engine].release(self)
+        if self.bound.engine is not None:
+            self.bound.engine.release(self)
         if self.line is not None:
             self.line.leave(self)
         self.done(self)
@@ -118,9 +125,9 @@ class Operation:
             self.machine.remove(self.activity)
             self.left = self.activity.left
             self.activity = None
-        self.machine.dropped(self.demand, self.first - self.left, 1.0 - self.left)
-        if self.demand.engine is not None:
-            self.machine.engines[self.demand.engine].release(self)
+        self.machine.dropped(self.bound, self.first - self.left, 1.0 - self.left)
+        if self.bound.engine is not None:
+            self.bound.engine.release(self)
         if self.line is not None:
             self.line.leave(self)
         return 1.0 - self.left

@@ -96,7 +96,12 @@ class Recorder:
     def ended(self, request: Request) -> None:
         """It is over, and all that is said of it holds: its row follows those of all that came before it."""
         self.over[request.status] += 1
-        self._early[self.open.pop(request)] = self._job(request)
+        number = self.open.pop(request)
+        if number == self._written and not self._early:
+            self._written += 1
+            self.add("jobs", *self._job(request))
+            return
+        self._early[number] = self._job(request)
         while self._written in self._early:
             self.add("jobs", *self._early.pop(self._written))
             self._written += 1

@@ -11,12 +11,11 @@ import numpy as np
 
 from edgewright.policies.compile import CompiledPlan, Strand, compile_plan
 from edgewright.policies.families import Placement, Program
-from edgewright.policies.plan import Compute
-from edgewright.policies.timeline import conflicts, timeline
 from edgewright.policies.views import Stage
 from edgewright.simulator.assemble_memory import Capacity, state_bytes
 from edgewright.simulator.blocks import BlockPool
 from edgewright.simulator.checkpoints import Checkpoints
+from edgewright.simulator.courses import Courses
 from edgewright.simulator.engines import MemoryPool
 from edgewright.simulator.experts import ExpertsBinder
 from edgewright.simulator.forecast import Forecast
@@ -60,7 +59,7 @@ class Replica:
         life: whether it serves, starts, or is down; `checkpoints`: of its requests' keys and values.
         kv: paged KV memory, None if the model caches nothing; `swap`: where preempted jobs' KV waits, None if it is not kept.
         prompt_tokens: tokens of the prompts admitted so far; `hit_tokens`: of these, found in the cache.
-        strand: the plan's one strand if a run of steps may be jumped over, else None.
+        strand: the plan's one strand if a run of steps may be jumped over, else None; `courses`: what is known of its steps.
         most_iterations: how many steps may be bound at once.
     """
 
@@ -87,13 +86,7 @@ class Replica:
         self._plan: CompiledPlan | None = None
         self._runner: PlanRunner | None = None
         self.strand: Strand | None = None
-        self._conflicts: dict[frozenset[str], bool] = {}
-        self._courses: dict[int, Course] = {}
-        self._followed: set[str] = set()
-        self._used: tuple[str, ...] = ()
-        self._prices: tuple[float, ...] = ()
-        self._cluster = machine.cluster
-        self._epoch = machine.epoch
+        self.courses: Courses | None = None
         self._fresh_experts()
         self._rewire()
         self._find_strand()
@@ -139,7 +132,7 @@ class Replica:
         plan = self._plan
         if plan is not None and len(plan.strands) == 1 and can_stretch(plan.strands[0]) and self.placement.lanes == 1:
             self.strand = plan.strands[0]
-            self._engines = {self.machine.cluster.engine_name(op.device, op.engine) for op in self.strand.ops if isinstance(op, Compute)}
+            self.courses = Courses(self.machine, self.strand)
 
     # -- failing ---------------------------------------------------------------------------------------------------------------------------
 
@@ -245,51 +238,21 @@ class Replica:
 
     def may_jump(self) -> bool:
         """Whether a run of steps might be jumped over: the plan is of the kind, and its engines are free (its links may not be)."""
-        return self.strand is not None and self.machine.free(self._engines, set())
+        return self.courses is not None and self.machine.free(self.courses.queues, ())
 
     def jump(
         self, step: Step, iterations: int, on_end: Callable[[Stretch, int, bool], None], on_token: Callable[[], None]
     ) -> Stretch | None:
         """A stretch over these steps, not yet begun; None if the plan is not alone, or in its own way."""
-        if self.strand is None or self._runner is None:
+        if self.strand is None or self._runner is None or self.courses is None:
             return None
-        known = self.known_course(step)
+        known = self.courses.known(step)
         stretch = Stretch(self._runner, self.strand, step, iterations, on_end, on_token, partial(step_at, step), known)
-        return stretch if stretch.possible() and not self._in_its_own_way(stretch) else None
-
-    def _in_its_own_way(self, stretch: Stretch) -> bool:
-        """Whether operations of the plan that may run at once share a resource; which they use depends on the sizes of messages."""
-        used = stretch.course.resources
-        if used not in self._conflicts:
-            self._conflicts[used] = conflicts(stretch.strand, stretch.line.demands)
-        return self._conflicts[used]
+        return stretch if stretch.possible() and not self.courses.in_its_own_way(stretch.course) else None
 
     def known_course(self, step: Step) -> Course | None:
-        """The course of a one-shot step at present clocks and capacities, priced once; None for tokens, which are hardly ever alike."""
-        if self.strand is None or not step.items:
-            return None
-        machine = self.machine
-        if machine.epoch != self._epoch or self._followed:
-            machine.refresh(self._followed)
-            prices = self._prices_now()
-            if machine.cluster is not self._cluster or prices != self._prices:
-                self._courses.clear()
-                self._cluster, self._prices = machine.cluster, prices
-            self._epoch = machine.epoch
-        if step.items not in self._courses:
-            found = timeline(self.strand, machine.cluster, step, machine.clocks, machine.capacities)
-            self._courses[step.items] = Course(found, 1)
-            used = {name for demand in found.demands for name in demand.usage}
-            self._used = tuple(dict.fromkeys((*self._used, *sorted(used))))
-            self._followed |= {name for name in used if machine.resources[name].following is not None}
-            self._prices = self._prices_now()
-        return self._courses[step.items]
-
-    def _prices_now(self) -> tuple[float, ...]:
-        """What the timelines that are known depend on: clocks of the engines, capacities of what they use."""
-        machine = self.machine
-        clocks = [machine.clocks.get(engine, 1.0) for engine in self._engines]
-        return (*clocks, *(machine.resources[name].capacity for name in self._used))
+        """The course of a one-shot step (`Courses.known`); None for tokens, and of a plan that cannot be jumped over."""
+        return None if self.courses is None else self.courses.known(step)
 
     def interpret(self, step: Step, requests: Sequence[Request], on_token: Callable[[], None]) -> None:
         """Run one step of these requests operation by operation."""

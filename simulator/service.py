@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edgewright.hwmodels import Demand
 from edgewright.policies.families import FailureAgent, OrchestrationAgent, OrchestrationPolicy, Remembering, RoutingAgent, ScalingAgent
 from edgewright.policies.views import Stage
 from edgewright.simulator.assemble_memory import kv_bytes_per_token
@@ -154,15 +153,12 @@ class Service:
         return request.location, request.job.ingress_bytes
 
     def _carry(self, request: Request, replica: Replica, src: str, nbytes: float) -> None:
-        price = partial(self._way, src, replica.devices[0], nbytes)
+        price = partial(self.machine.way, src, replica.devices[0], nbytes, self.traffic.weight, self.traffic.priority)
         operation = Operation(self.machine, price, partial(self._arrived, request, replica, False))
         self.carrying[request] = operation
         operation.submit()
         if self.machine.impair.dead:
             self.recovery.watch()
-
-    def _way(self, src: str, dst: str, nbytes: float) -> Demand:
-        return self.machine.cluster.transfer(src, dst, nbytes).among(self.traffic.weight, self.traffic.priority)
 
     # -- interruptions ---------------------------------------------------------------------------------------------------------------------
 

@@ -14,12 +14,13 @@ would leave a little more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf, prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgewright.simulator.components import Component
+    from edgewright.simulator.energy import Account
     from edgewright.simulator.following import Following
 
 __all__ = ["EXACT", "FULL", "Activity", "Resource", "fair_rates", "partition"]
@@ -129,7 +130,7 @@ class Activity:
         priority: classes above it are served first, classes below get what it leaves.
         first: fraction that was to do when its operation began; `left`: still to do, settled up to `since`.
         rate: fractions per second; like `left` that of the last settling (`Sharing.settle`, or its removal).
-        joules: dynamic energy of the whole activity by owner.
+        joules: dynamic energy of the whole activity, by the account that it goes to.
         done: called when it ends.
         number: its place in the order of arrival.
         slot: its place in the arrays of a crowd.
@@ -158,7 +159,7 @@ class Activity:
         usage: dict[Resource, float],
         seconds: float,
         size: float,
-        joules: dict[str, float],
+        joules: Sequence[tuple[Account, float]],
         done: Callable[[], None],
         left: float = 1.0,
         first: float = 1.0,

@@ -260,15 +260,16 @@ class Simulation:
         """
         if request.status != "completed" or entry is None or request.location is None or request.job.egress_bytes_per_token <= 0.0:
             return
-        demand, late = self.machine.cluster.message(request.location, entry, request.job.egress_bytes_per_token)
+        bound = self.machine.way(request.location, entry, request.job.egress_bytes_per_token)
+        late = self.machine.alone(bound)
         request.first_token = None if request.first_token is None else request.first_token + late
         request.last_token = None if request.last_token is None else request.last_token + late
         request.finished = self.now + late
         messages = max(request.generated, 1)
-        for name, amount in demand.traffic.items():
-            self.machine.traffic_of(name).arrived(float(amount) * messages)
-        for owner, joules in demand.joules.items():
-            self.machine.ledger.account(owner, "dynamic").put(float(joules) * messages)
+        for traffic, amount in bound.traffic:
+            traffic.arrived(amount * messages)
+        for account, joules in bound.joules:
+            account.put(joules * messages)
 
     def result(self) -> Result:
         """What has been recorded up to now; runs of steps that are being jumped over are cut, so that it holds their whole steps."""

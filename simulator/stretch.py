@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from edgewright.policies.timeline import Timeline, timeline
 from edgewright.simulator.interpreter import TIMED
 from edgewright.simulator.plan_runner import PlanRunner
 from edgewright.workloads import Step
+
+if TYPE_CHECKING:
+    from edgewright.simulator.machine import Machine
 
 __all__ = ["Course", "Stretch", "at_iteration", "can_stretch"]
 
@@ -41,27 +44,31 @@ class Course:
 
     Attributes:
         line: the strand's timeline.
-        engines, resources, links: what it uses; see `Stretch`. `messages`: links that carry messages alone.
+        engines, resources, links: what it uses, by name; see `Stretch`. `messages`: links that carry messages alone.
+        queues, shared: the engines and resources themselves.
         settles: whether everything ends, and nothing of an iteration outlives its token.
-        whole: by account (`Machine.sink`), the amounts of the first iteration, the first two, and so on; `first`: of the first.
+        whole: by account (`Machine.sink`), the amounts of the first iteration, the first two, and so on.
+        once: where the amounts of one iteration go, and how much, if there is one alone.
         parts: account, amount per iteration, and when it begins and ends to accrue.
     """
 
-    __slots__ = ("engines", "first", "line", "links", "messages", "parts", "resources", "settles", "whole")
+    __slots__ = ("engines", "line", "links", "messages", "once", "parts", "queues", "resources", "settles", "shared", "whole")
 
-    def __init__(self, line: Timeline, iterations: int) -> None:
+    def __init__(self, machine: Machine, line: Timeline, iterations: int) -> None:
         self.line = line
         self.engines = {demand.engine for demand in line.demands if demand.engine is not None}
         self.resources = frozenset(name for demand in line.demands for name in demand.usage)
         self.links = {name for demand in line.demands for name in demand.traffic}
         self.messages = self.links - self.resources
+        self.queues = [machine.engines[name] for name in sorted(self.engines)]
+        self.shared = [machine.resources[name] for name in sorted(self.resources)]
         within = np.all(np.asarray(line.last) <= np.asarray(line.token) * (1.0 + 1e-12))
         self.settles = bool(within and np.all(np.isfinite(line.last)))
         self.parts: list[tuple[tuple[str, str], Any, Any, Any]] = []
         self.whole: dict[tuple[str, str], NDArray[np.float64]] = {}
         if self.settles:
             self._add_up(iterations)
-        self.first = {key: float(sums[0]) for key, sums in self.whole.items()}
+        self.once = [(machine.sink(key), float(sums[0])) for key, sums in self.whole.items()] if iterations == 1 else []
 
     def _add_up(self, iterations: int) -> None:
         line = self.line
@@ -116,7 +123,7 @@ class Stretch:
         self.step_at = step_at
         machine = self.machine
         if course is None:
-            course = Course(timeline(strand, machine.cluster, step, machine.clocks, machine.capacities), iterations)
+            course = Course(machine, timeline(strand, machine.cluster, step, machine.clocks, machine.capacities), iterations)
         self.course = course
         self.line = course.line
         self.started = self.machine.env.now
@@ -139,11 +146,11 @@ class Stretch:
             return False
         if impair.erring and any(f"{storage}.read" in self.resources for storage in impair.erring):
             return False
-        return self.machine.free(self.engines, self.resources)
+        return self.machine.free(self.course.queues, self.course.shared)
 
     def begin(self) -> Stretch:
         """Claim what it uses and jump to its end."""
-        self.machine.claim(self.engines, self.resources, self.cut)
+        self.machine.claim(self.course.queues, self.course.shared, self.cut)
         self.machine.stretches[self] = None
         self._schedule()
         return self
@@ -196,8 +203,12 @@ class Stretch:
 
     def _finish(self, whole: int, partial: bool) -> None:
         self._version += 1
-        self._account(self.machine.env.now, whole)
-        self.machine.unclaim(self.engines, self.resources)
+        if whole and self.course.once and not self._settled:
+            for put, amount in self.course.once:
+                put(amount)
+        else:
+            self._account(self.machine.env.now, whole)
+        self.machine.unclaim(self.course.queues, self.course.shared)
         del self.machine.stretches[self]
         self.on_end(self, whole, partial)
 
@@ -208,10 +219,7 @@ class Stretch:
     def _account(self, now: float, whole: int) -> None:
         """Put what came since the last time where it belongs; `whole` iterations have ended."""
         sink, settled = self.machine.sink, self._settled
-        if whole == 1:
-            totals = self.course.first if self.iterations == 1 else dict(self.course.first)
-        else:
-            totals = {key: (float(sums[whole - 1]) if whole else 0.0) for key, sums in self.course.whole.items()}
+        totals = {key: (float(sums[whole - 1]) if whole else 0.0) for key, sums in self.course.whole.items()}
         if whole < self.iterations:
             self.course.add_partial(totals, whole, now - self.began(whole))
         for key, total in totals.items():

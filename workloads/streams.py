@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
@@ -82,9 +83,7 @@ class Stream:
 
     def normal(self, mean: float, deviation: float, *index: int) -> float:
         """A draw of the normal distribution, by inversion, so it rises with the uniform draw of the same index."""
-        from statistics import NormalDist
-
-        return NormalDist(mean, deviation).inv_cdf(((self._state(index) >> 12) + 0.5) * 2.0**-52)
+        return mean + deviation * _standard()(((self._state(index) >> 12) + 0.5) * 2.0**-52)
 
     def integer(self, low: int, high: int, *index: int) -> int:
         """An integer of `low` (included) to `high` (excluded), alike likely to 1 part in 2**53 / (high - low)."""
@@ -116,6 +115,14 @@ class Stream:
         for each in index:
             state = _mix((state + (each + 1) * _GOLDEN) & _MASK)
         return state
+
+
+@cache
+def _standard() -> Callable[[float], float]:
+    """The inverse of the standard normal distribution; what it needs is loaded on first use."""
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf
 
 
 def _digest(seed: int, path: str, index: tuple[int, ...], size: int) -> bytes:

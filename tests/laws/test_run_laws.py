@@ -323,10 +323,10 @@ def broken():
     )
 
 
-def _never_received(self, demand, share):
-    for name, amount in demand.traffic.items():
-        self.traffic_of(name).sent += float(amount)
-    self._accounted(demand, share)
+def _never_received(self, bound, share):
+    for traffic, amount in bound.traffic:
+        traffic.sent += amount
+    self._accounted(bound, share)
 
 
 def _too_fast(activities, fair=components.fair_rates):

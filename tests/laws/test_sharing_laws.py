@@ -36,7 +36,7 @@ def groups(draw, most=6):
 
 
 def flow(usage, seconds=0.0, size=1.0):
-    activity = Activity(usage=usage, seconds=seconds, size=size, joules={}, done=lambda: None)
+    activity = Activity(usage=usage, seconds=seconds, size=size, joules=(), done=lambda: None)
     for resource, amount in usage.items():
         resource.activities[activity] = amount
     return activity
@@ -138,9 +138,9 @@ NODES = ("a", "b", "c")
 HUB = Cluster(
     {name: ideal_device(10.0, 50.0) for name in NODES},
     ("hub",),
-    tuple(Connection(name, (name, "hub"), ideal_link(capacity)) for name, capacity in zip(NODES, (10.0, 20.0, 5.0), strict=True)),
+    tuple(Connection(f"to-{name}", (name, "hub"), ideal_link(capacity)) for name, capacity in zip(NODES, (10.0, 20.0, 5.0), strict=True)),
 )
-"""Three devices on a hub; a transfer from a to b uses `a>` and `b<`."""
+"""Three devices on a hub; a transfer from a to b uses `to-a>` and `to-b<`."""
 
 times = st.floats(0.0, 20.0)
 pairs = st.permutations(NODES).map(lambda nodes: tuple(nodes[:2]))
