@@ -14,6 +14,8 @@ from edgewright.experiments.cli_scenario import with_plugins
 if TYPE_CHECKING:
     import pandas as pd
 
+    from edgewright.experiments.sweeps import SweepResult
+
 __all__ = ["sweep"]
 
 
@@ -30,7 +32,7 @@ __all__ = ["sweep"]
 def sweep(
     file: Path, out: Path | None, jobs: int, dask: str | None, retry: bool, figures: tuple[str, ...], machine: bool, quiet: bool
 ) -> None:
-    """Run the sweep that FILE describes; print means with 95 % confidence intervals.
+    """Run the sweep that FILE describes; print means with 95 % confidence intervals, or with extremes over draws.
 
     Results arrive in the directory as they finish, one Parquet file per run, all of them in results.parquet at the end. A sweep that was
     stopped, however hard, goes on where it was when the same command is given again.
@@ -53,7 +55,7 @@ def sweep(
     if machine:
         print_json({"directory": str(directory), "points": summary.to_dict(orient="records")})
     else:
-        _print(summary, result.factors)
+        _print(summary, result)
     failed = int((result.frame["status"] == "failed").sum())
     if failed and not quiet:
         reasons = result.frame["reason"][result.frame["status"] == "failed"].value_counts()
@@ -62,18 +64,21 @@ def sweep(
         click.echo(f"written to {directory}: read {directory / 'results.parquet'}, open {directory / 'report.html'}", err=True)
 
 
-def _print(summary: pd.DataFrame, factors: tuple[str, ...]) -> None:
-    """A row per point: its factors, then mean ± half-width of each figure."""
+def _print(summary: pd.DataFrame, result: SweepResult) -> None:
+    """A row per point: its factors, then of each figure mean ± half-width, or mean and extremes over draws."""
     figures = list(dict.fromkeys(summary["figure"]))
     rows = []
     for _, point in summary.groupby("point", sort=True):
         first = point.iloc[0]
-        cells = [_number(mean, half) for mean, half in zip(point["mean"], point["half_width"], strict=True)]
-        rows.append([*(str(first[key]) for key in factors), f"{first['runs'] - first['failed']}/{first['runs']}", *cells])
-    print_table([*factors, "runs", *figures], rows)
+        spans = zip(*(point[name] for name in ("mean", "half_width", "low", "high")), strict=True)
+        cells = [_number(mean, half, low, high, result.drawn) for mean, half, low, high in spans]
+        rows.append([*(str(first[key]) for key in result.factors), f"{first['runs'] - first['failed']}/{first['runs']}", *cells])
+    print_table([*result.factors, "runs", *figures], rows)
 
 
-def _number(mean: float, half: float) -> str:
+def _number(mean: float, half: float, low: float, high: float, drawn: bool) -> str:
     if mean != mean:
         return "-"
+    if drawn:
+        return f"{mean:.4g} ({low:.4g} to {high:.4g})"
     return f"{mean:.4g}" if half != half else f"{mean:.4g} ± {half:.2g}"

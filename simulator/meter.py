@@ -1,7 +1,7 @@
 """Meters: power of every domain and utilisation of every resource, in bins of a sampling period.
 
-The peak of a bin is the highest mean over its sub-periods (a second, or the period if that is shorter): what a meter of that speed sees.
-What is left of a sub-period when the run ends counts if it is more than half of one; a bin as short as that has no peak but its mean.
+The peak of a bin is the highest mean over its sub-periods (`record.peak`, or the period if that is shorter): what a meter of that speed
+sees. What is left of a sub-period when the run ends counts if it is more than half of one; a bin as short as that has no peak but its mean.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from edgewright.simulator.recorder import Recorder
 
 __all__ = ["Meter", "amounts"]
 
-FASTEST = 1.0
-"""Seconds of the sub-periods in which peaks are seen."""
-
 
 class Meter:
     """Reads energies and amounts, never powers: nothing is lost between two readings."""
@@ -30,13 +27,14 @@ class Meter:
         domains: Sequence[Domain | Rail],
         recorder: Recorder,
         period: float,
+        peak: float,
         heats: Sequence[Heat] = (),
     ) -> None:
         self.machine = machine
         self.domains = domains
         self.recorder = recorder
         self.heats = heats
-        self.subperiods = max(1, round(period / FASTEST))
+        self.subperiods = max(1, round(period / peak))
         self.tick = period / self.subperiods
         self._bin_start = 0.0
         self._last_tick = 0.0

@@ -93,6 +93,7 @@ class Record(Table):
     """How finely the run is recorded; none of it changes what happens."""
 
     period: Seconds = Field(default=10.0, gt=0, description="seconds per bin of power and utilisation series")
+    peak: Seconds = Field(default=1.0, gt=0, description="seconds over which means are taken, the highest of which is a peak")
     operations: int = Field(default=2000, ge=0, description="plan operations kept for the timeline, from the start of the window")
 
 

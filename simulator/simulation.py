@@ -105,7 +105,7 @@ class Simulation:
         self.power = build_power(self.scenario, self.machine, self.recorder, self.stream)
         self.domains, self.controllers = self.power.domains, self.power.controllers
         heats = list(self.power.heats.values())
-        self.meter = Meter(self.machine, list(self.domains.values()), self.recorder, scenario.record.period, heats)
+        self.meter = Meter(self.machine, list(self.domains.values()), self.recorder, scenario.record.period, scenario.record.peak, heats)
         self.sources = {name: SourceProcess(self, source, scenario.workloads[name].entry) for name, source in checked.sources.items()}
         self._trace_operations(scenario.record.operations)
         self.watchdog = Watchdog(self)

@@ -64,7 +64,7 @@ start_s        | float | s | start of the bin
 end_s          | float | s | end of the bin
 joules         | float | J | energy of the bin at the plug, the domains behind it left out: those of all domains add up
 mean_W         | float | W | mean power at the domain's plug, the domains behind it included, its battery's losses not
-peak_W         | float | W | highest mean over a second (or the bin, if that is shorter) at the domain's plug, likewise
+peak_W         | float | W | highest mean over `record.peak`, a second (or the bin, if that is shorter), at the domain's plug, likewise
 budget_W       | float | W | budget in force; NaN if none
 """
 

@@ -23,8 +23,8 @@ __all__ = ["Decoding", "Prompting", "cache_only", "without_cache"]
 
 
 @dataclass(frozen=True, slots=True)
-class Prompting(Operator):
-    """An operator over the cache, as far as prompts go; it caches nothing here."""
+class _Apart(Operator):
+    """A part of what an operator over the cache does, divided as the operator is."""
 
     operator: Operator
 
@@ -38,30 +38,22 @@ class Prompting(Operator):
     @property
     def window(self) -> int | None:
         return self.operator.window
+
+
+@dataclass(frozen=True, slots=True)
+class Prompting(_Apart):
+    """An operator over the cache, as far as prompts go; it caches nothing here."""
 
     def terms(self, step: Step, format: Format, shards: int, layers: tuple[int, ...]) -> tuple[Term, ...]:
         return self.operator.terms(_prompts(step), format, shards, layers) if step.prefill else ()
 
 
 @dataclass(frozen=True, slots=True)
-class Decoding(Operator):
+class Decoding(_Apart):
     """An operator over the cache, as far as decoding goes, and what it caches."""
-
-    operator: Operator
-
-    @property
-    def ways(self) -> int:
-        return self.operator.ways
-
-    def divides(self, shards: int) -> bool:
-        return self.operator.divides(shards)
 
     def kv_numbers(self, shards: int = 1) -> float:
         return self.operator.kv_numbers(shards)
-
-    @property
-    def window(self) -> int | None:
-        return self.operator.window
 
     def terms(self, step: Step, format: Format, shards: int, layers: tuple[int, ...]) -> tuple[Term, ...]:
         return self.operator.terms(_decoded(step), format, shards, layers) if step.decode else ()

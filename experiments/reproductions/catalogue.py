@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 
 from edgewright.experiments.reproductions.claims import System
+from edgewright.experiments.shelves import Shelf
 
 __all__ = ["FOLDER", "find", "folder_of", "names"]
 
 FOLDER = Path(__file__).parent
 """Where the systems are."""
 
+_SHELF = Shelf(FOLDER, "edgewright.experiments.reproductions", "system", "published system")
+
 
 def names() -> list[str]:
     """The systems by name, in alphabetical order."""
-    return sorted(path.parent.name.replace("_", "-") for path in FOLDER.glob("*/system.py"))
+    return _SHELF.names()
 
 
 def find(name: str) -> System:
     """The system of that name; raises `ValueError`, naming the nearest and all, where there is none."""
-    known = names()
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f", did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(f"no published system {name!r}{hint} There are {', '.join(known)}")
-    system: System = import_module(f"edgewright.experiments.reproductions.{name.replace('-', '_')}").SYSTEM
+    system: System = _SHELF.find(name)
     return system
 
 
 def folder_of(name: str) -> Path:
     """The folder of a system."""
-    return FOLDER / name.replace("-", "_")
+    return _SHELF.folder_of(name)

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from edgewright.experiments.pages import replace_section
+from edgewright.experiments.pages import replace_section, save_picture
 from edgewright.experiments.reproductions.catalogue import FOLDER, find, folder_of, names
 from edgewright.experiments.reproductions.claims import Claim, System
-from edgewright.experiments.reproductions.pictures import save, scatter
+from edgewright.experiments.reproductions.pictures import scatter
 from edgewright.experiments.reproductions.running import Outcomes
 from edgewright.experiments.reproductions.verdicts import VERDICTS, Row, rows_of
 
@@ -26,7 +26,7 @@ def write_system(outcomes: Outcomes) -> None:
     rows, folder = rows_of(system, outcomes), folder_of(system.name)
     sensitivity = _sensitivity(outcomes)
     drawn = system.picture(rows, outcomes)
-    save(drawn, folder / "picture.svg")
+    save_picture(drawn, folder / "picture.svg")
     text = json.dumps({"rows": [asdict(row) for row in rows], "sensitivity": sensitivity}, indent=1, ensure_ascii=False)
     (folder / "results.json").write_text(text + "\n", encoding="utf-8")
     replace_section("results", system_table(system, rows, sensitivity), folder / "README.md")
@@ -55,7 +55,7 @@ def system_table(system: System, rows: Sequence[Row], sensitivity: Sequence[Mapp
 def write_overview() -> None:
     """Renew the page over all systems from their `results.json`, and its scatter plot."""
     found = {name: recorded(name)[0] for name in names()}
-    save(scatter(found), FOLDER / "scatter.svg")
+    save_picture(scatter(found), FOLDER / "scatter.svg")
     replace_section("claims", overview(found), FOLDER / "README.md")
 
 

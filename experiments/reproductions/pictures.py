@@ -1,9 +1,8 @@
-"""The picture over all systems, and how pictures of reproductions are stored."""
+"""The picture over all systems."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgewright.experiments.reproductions.verdicts import TOLERANCE, Row
@@ -12,16 +11,10 @@ from edgewright.simulator.plots import PALETTE, canvas, picture_style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["save", "scatter"]
+__all__ = ["scatter"]
 
 _COLOURS = {"reproduced": PALETTE[2], "partly": PALETTE[1], "not reproduced": PALETTE[4]}
 _MARKERS = {"reproduced": "o", "partly": "s", "not reproduced": "X"}
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Store a figure as SVG, the same bytes whenever the same is drawn."""
-    with picture_style():
-        figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 def scatter(found: Mapping[str, Sequence[Row]]) -> Figure:

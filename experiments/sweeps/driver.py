@@ -33,12 +33,14 @@ class SweepResult:
         directory: the data set.
         factors: dotted keys of the factors, in order.
         frame: one row per run: the columns of `store.FIXED`, the factors, the figures (NaN where a run failed or had none).
+        drawn: whether replications have devices of their own (`Spec.draws`).
     """
 
-    def __init__(self, directory: Path, factors: Sequence[str], frame: pd.DataFrame) -> None:
+    def __init__(self, directory: Path, factors: Sequence[str], frame: pd.DataFrame, drawn: bool = False) -> None:
         self.directory = directory
         self.factors = tuple(factors)
         self.frame = frame
+        self.drawn = drawn
 
     @property
     def plot(self) -> SweepPlots:
@@ -54,7 +56,11 @@ class SweepResult:
         write_report(self, figures, Path(path))
 
     def summary(self, figures: Sequence[str], confidence: float = 0.95) -> pd.DataFrame:
-        """A row per point and figure: `point`, factors, `figure`, `mean`, `half_width` of its confidence interval, `runs`, `failed`.
+        """A row per point and figure: `point`, factors, `figure`, `mean`, `half_width` of its confidence interval, `low`, `high`, `runs`,
+        `failed`.
+
+        `low` and `high` are the extremes over the n replications, between which a further one lies with probability (n - 1) / (n + 1). In a
+        sweep with `draws` they are what to read: more draws make the mean more certain, but no device better known.
 
         Raises KeyError, naming the nearest, for a figure that no run has.
         """
@@ -71,9 +77,19 @@ class SweepResult:
             at = {key: runs[key].iloc[0] for key in self.factors}
             failed = int((runs["status"] == "failed").sum())
             for name in figures:
-                mean, half = interval(list(runs[name]) if name in runs else [], confidence)
-                rows.append({"point": point, **at, "figure": name, "mean": mean, "half_width": half, "runs": len(runs), "failed": failed})
+                values = runs[name] if name in runs else pd.Series(dtype=float)
+                mean, half = interval(list(values), confidence)
+                ends = {"low": values.min(), "high": values.max()}
+                sure = {"mean": mean, "half_width": half, **ends, "runs": len(runs), "failed": failed}
+                rows.append({"point": point, **at, "figure": name, **sure})
         return pd.DataFrame(rows)
+
+    def whiskers(self, summary: pd.DataFrame) -> list[list[float]]:
+        """How far below and above the means of a summary their intervals reach, 0 where that is unknown: to the extremes in a sweep with
+        draws, else by the half-width of the mean's confidence interval."""
+        half = summary["half_width"]
+        below, above = (summary["mean"] - summary["low"], summary["high"] - summary["mean"]) if self.drawn else (half, half)
+        return [[float(each) for each in side.fillna(0.0)] for side in (below, above)]
 
 
 def sweep(
@@ -86,6 +102,7 @@ def sweep(
     samples: int | None = None,
     replications: int = 1,
     precision: Precision | None = None,
+    draws: bool = False,
     jobs: int = 1,
     dask: str | None = None,
     progress: bool = False,
@@ -100,7 +117,7 @@ def sweep(
     """
     chosen = Scenario.load(scenario) if isinstance(scenario, str | Path) else scenario
     given: dict[str, Any] = {"scenario": chosen.name, "base": dict(base or {}), "factors": dict(factors or {}), "design": design}
-    spec = parsed({**given, "samples": samples, "replications": replications, "precision": precision}, Spec)
+    spec = parsed({**given, "samples": samples, "replications": replications, "precision": precision, "draws": draws}, Spec)
     return run_sweep(spec, chosen, Path(out), jobs=jobs, dask=dask, progress=progress)
 
 
@@ -117,7 +134,7 @@ def run_sweep(
         with _bar(tracks, progress) as advance, open_pool(jobs, dask) as pool:
             _drive(tracks, store, pool, advance, again)
         store.close()
-    return SweepResult(out, list(spec.factors), store.table().to_pandas())
+    return SweepResult(out, list(spec.factors), store.table().to_pandas(), spec.draws)
 
 
 class _Track:
@@ -144,8 +161,11 @@ class _Track:
             return None
         replicate = self.given
         self.given += 1
-        scenario = self.scenario.override({"seed": self.scenario.seed + replicate})
+        scenario = self.scenario.override({"seed": self.scenario.seed + replicate, **self._draw(replicate)})
         return Run(identified(scenario), self.point, replicate, self.factors, scenario)
+
+    def _draw(self, replicate: int) -> dict[str, object]:
+        return {"cluster.draw": {"number": replicate + 1, "of": self.spec.replications}} if self.spec.draws else {}
 
     def _enough(self) -> bool:
         return enough([self.values[each] for each in sorted(self.values)], self.least, self.spec.precision)

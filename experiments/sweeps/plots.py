@@ -37,16 +37,16 @@ class SweepPlots:
                 places, ticks = _places(rows[over])
                 named = ", ".join(str(part) for part in label) if isinstance(label, tuple) else str(label)
                 shape: dict[str, Any] = {"color": PALETTE[index % len(PALETTE)], "marker": MARKERS[index % len(MARKERS)], "markersize": 3}
-                half = np.nan_to_num(rows["half_width"])
+                below, above = self.result.whiskers(rows)
                 if ticks:
                     aside = 0.12 * (index - (len(groups) - 1) / 2)
                     axes.errorbar(
-                        np.array(places) + aside, rows["mean"], yerr=half, capsize=2, elinewidth=0.8, label=named or None, **shape
+                        np.array(places) + aside, rows["mean"], yerr=[below, above], capsize=2, elinewidth=0.8, label=named or None, **shape
                     )
                     axes.set_xticks(range(len(ticks)), ticks)
                 else:
                     axes.plot(places, rows["mean"], label=named or None, **shape)
-                    axes.fill_between(places, rows["mean"] - half, rows["mean"] + half, color=shape["color"], alpha=0.15, linewidth=0)
+                    axes.fill_between(places, rows["mean"] - below, rows["mean"] + above, color=shape["color"], alpha=0.15, linewidth=0)
             axes.set(xlabel=names[over], ylabel=axis_label(figure))
             if log:
                 axes.set_yscale("log")

@@ -30,7 +30,7 @@ def write_report(result: SweepResult, figures: Sequence[str], path: Path) -> Non
     Raises KeyError, naming the nearest, for a figure that no run has.
     """
     summary = result.summary(figures)
-    drawn = [each for name in figures for each in _pictures(summary[summary["figure"] == name], result.factors, name)]
+    drawn = [each for name in figures for each in _pictures(summary[summary["figure"] == name], result, name)]
     failed = result.frame[result.frame["status"] == "failed"]
     names = short_keys(result.factors)
     page = framed(
@@ -43,27 +43,30 @@ def write_report(result: SweepResult, figures: Sequence[str], path: Path) -> Non
         factors=", ".join(result.factors) or "none",
         failed=[(int(row["point"]), str(row["reason"])) for _, row in failed.iterrows()],
         head=[*(names[key] for key in result.factors), *map(axis_label, figures)],
-        rows=[*_rows(summary, result.factors, figures)],
+        rows=[*_rows(summary, result, figures)],
+        drawn=result.drawn,
     )
     path.write_text(page, encoding="utf-8")
 
 
-def _pictures(rows: pd.DataFrame, factors: Sequence[str], figure: str) -> Iterator[Drawing]:
+def _pictures(rows: pd.DataFrame, result: SweepResult, figure: str) -> Iterator[Drawing]:
     if not np.isfinite(rows["mean"]).any():
         return
-    yield _lines(rows, factors, figure)
-    if len(factors) > 1:
-        yield _map(rows, factors, figure)
+    yield _lines(rows, result, figure)
+    if len(result.factors) > 1:
+        yield _map(rows, result.factors, figure)
 
 
-def _lines(rows: pd.DataFrame, factors: Sequence[str], figure: str) -> Drawing:
+def _lines(rows: pd.DataFrame, result: SweepResult, figure: str) -> Drawing:
+    factors = result.factors
     over, others = (factors[0], list(factors[1:])) if factors else ("point", [])
     groups: list[Any] = list(rows.groupby([rows[key].astype(str) for key in others], sort=False)) if others else [("", rows)]
     traces = []
     for index, (label, own) in enumerate(groups[:_LINES]):
         named = ", ".join(label) if isinstance(label, tuple) else str(label)
         numeric = own[over].map(lambda value: isinstance(value, int | float) and not isinstance(value, bool)).all()
-        bars = {"type": "data", "array": numbers(np.nan_to_num(own["half_width"])), "thickness": 1}
+        below, above = result.whiskers(own)
+        bars = {"type": "data", "array": numbers(above), "arrayminus": numbers(below), "symmetric": False, "thickness": 1}
         trace = {"type": "scatter", "mode": "lines+markers", "name": named, "line": line(index), "error_y": bars}
         traces.append(trace | {"x": own[over].tolist() if numeric else own[over].astype(str).tolist(), "y": numbers(own["mean"])})
     names = short_keys(factors)
@@ -88,14 +91,17 @@ def _map(rows: pd.DataFrame, factors: Sequence[str], figure: str) -> Drawing:
     return Drawing(f"map-{figure}", f"{axis_label(figure)}, as a map", caption, [trace], axes | {"hovermode": "closest"}, 340)
 
 
-def _rows(summary: pd.DataFrame, factors: Sequence[str], figures: Sequence[str]) -> Iterator[list[str]]:
+def _rows(summary: pd.DataFrame, result: SweepResult, figures: Sequence[str]) -> Iterator[list[str]]:
     for _, rows in summary.groupby("point", sort=True):
-        means, halves = (dict(zip(rows["figure"], rows[column], strict=True)) for column in ("mean", "half_width"))
-        yield [*(str(rows[key].iloc[0]) for key in factors), *(_said(float(means[name]), float(halves[name])) for name in figures)]
+        found = rows.set_index("figure")
+        yield [*(str(rows[key].iloc[0]) for key in result.factors), *(_said(found.loc[name], result.drawn) for name in figures)]
 
 
-def _said(mean: float, half: float) -> str:
-    """A mean with its half-width, which is 0 where replications differ by rounding only."""
+def _said(row: Any, drawn: bool) -> str:
+    """A mean with its half-width, which is 0 where replications differ by rounding only; over draws, with the extremes."""
+    mean, half, low, high = (float(row[name]) for name in ("mean", "half_width", "low", "high"))
     if not isfinite(mean):
         return "-"
+    if drawn:
+        return f"{mean:.4g} ({low:.4g} to {high:.4g})"
     return f"{mean:.4g}" if not isfinite(half) else f"{mean:.4g} ± {half if half > 1e-9 * abs(mean) else 0:.2g}"

@@ -93,6 +93,10 @@ class Spec(Runs):
     samples: int | None = Field(default=None, ge=1, description="points of a random or latin_hypercube design")
     replications: int = Field(default=1, ge=1, description="runs per point with seeds of their own; with `precision`, the least")
     precision: Precision | None = Field(default=None, description="replicate until a figure is known this well")
+    draws: bool = Field(
+        default=False,
+        description="whether each replication has devices of its own too, drawn from how far theirs may be off (`cluster.draw`)",
+    )
     figures: tuple[str, ...] = Field(
         default=("goodput_per_s", "slo_met", "ttft_p50_s", "ttft_p99_s", "joules_per_token"), description="figures that are printed"
     )
@@ -120,6 +124,8 @@ class Spec(Runs):
         lengths = {key: _length(factor) for key, factor in self.factors.items()}
         if self.design == "list" and len(set(lengths.values())) > 1:
             raise ValueError(f"a list design with factors of unequal lengths {lengths}; accepted: as many values for each")
+        if self.draws and (self.replications < 2 or self.precision is not None):
+            raise ValueError(f"draws with {self.replications} replications and precision {self.precision}; accepted: 2 and more, and none")
         if self.precision is not None and self.precision.most < max(self.replications, 2):
             raise ValueError(f"precision.most is {self.precision.most}; accepted: at least `replications`, and 2")
         return self

@@ -7,7 +7,7 @@ Metcalfe and Boggs, Ethernet, CACM 19(7), 1976.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, log
 
 from edgewright.hwmodels.units import Seconds
 from edgewright.policies.base import at_least, within
@@ -54,8 +54,15 @@ class Backoff:
 
     def pause_after(self, interruption: Interruption, stream: Stream) -> float:
         """Seconds until the next attempt."""
-        whole = min(self.pause * self.growth ** (interruption.attempt - 1), self.longest)
-        return whole * (1.0 - self.jitter * stream.uniform(interruption.job.id, interruption.attempt))
+        return self._whole(interruption.attempt - 1) * (1.0 - self.jitter * stream.uniform(interruption.job.id, interruption.attempt))
+
+    def _whole(self, growths: int) -> float:
+        """The pause before its random share is taken off; by logarithms first, since the power overflows after a thousand attempts."""
+        if self.pause == 0.0:
+            return 0.0
+        if self.pause >= self.longest or growths * log(self.growth) > log(self.longest / self.pause):
+            return self.longest
+        return min(self.pause * self.growth**growths, self.longest)
 
     def refusal(self, interruption: Interruption, after: float) -> Remedy | None:
         """The drop, if there is no point in another attempt that many seconds from now."""

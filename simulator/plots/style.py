@@ -69,12 +69,13 @@ def picture_style() -> Iterator[None]:
         yield
 
 
-def canvas(width: float = COLUMN, height: float = 2.4, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of so many inches with `rows` axes one above the other. It belongs to no window and to no global list."""
+def canvas(width: float = COLUMN, height: float = 2.4, rows: int = 1, *, shared: bool = True) -> tuple[Figure, list[Axes]]:
+    """A figure of so many inches with `rows` axes one above the other, on one scale of x if `shared`. It belongs to no window and to no
+    global list."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, 1, squeeze=False, sharex=rows > 1)
+    axes = figure.subplots(rows, 1, squeeze=False, sharex=shared and rows > 1)
     return figure, [row[0] for row in axes]
 
 

@@ -54,6 +54,14 @@ def test_pauses_grow_up_to_the_longest() -> None:
         assert whole / 2.0 <= shaky.pause_after(each, stream) <= whole
 
 
+@pytest.mark.parametrize(("pause", "longest", "whole"), [(1.0, 60.0, 60.0), (0.5, 0.1, 0.1), (0.0, 60.0, 0.0)])
+def test_a_pause_is_known_after_any_number_of_attempts(pause: float, longest: float, whole: float) -> None:
+    """2 ** 5000 is no float."""
+    told = Interruption(0.0, _job(), "crashed", attempt=5001)
+    attempts = 10_000 if pause else 100
+    assert Retry(pause=pause, longest=longest, attempts=attempts, jitter=0.0).pause_after(told, Stream(1, "test")) == whole
+
+
 def _job() -> Any:
     from edgewright.policies.conformance.fakes import FakeJob
 

@@ -1,5 +1,6 @@
 """Sweeps: which points, how many runs, what is written, and what is left after a kill."""
 
+import json
 import os
 import re
 import signal
@@ -84,6 +85,8 @@ def test_random_samples_stay_in_their_ranges():
         ({"factors": {"a": [1]}, "samples": 3}, "only there"),
         ({"factors": {"a": [1]}, "design": "random"}, "accepted: `samples`"),
         ({"replications": 9, "precision": {"metric": "m", "most": 5}}, "at least `replications`"),
+        ({"draws": True}, "2 and more"),
+        ({"replications": 3, "draws": True, "precision": {"metric": "m"}}, "and none"),
         ({"factor": {}}, "accepted: name, scenario"),
     ],
 )
@@ -114,6 +117,24 @@ def test_replications_end_when_the_interval_is_narrow_or_at_the_most():
 
 
 # -- runs ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_draws_give_every_replication_devices_of_its_own_at_every_point(tmp_path):
+    """Two prompts, the second twice as long: among the draws times differ, within a draw their order does not."""
+    base = {**SHORT, "workloads.questions.arrivals": {"process": "periodic", "period": "30 s"}}
+    prompts = "workloads.questions.lengths.prompt"
+    points = [{"shape": "fixed", "value": tokens} for tokens in (100, 200)]
+    result = sweep("hello", {prompts: points}, out=tmp_path / "s", base=base, replications=3, draws=True)
+    short, long = (rows.set_index("replicate")["ttft_p50_s"] for _, rows in result.frame.groupby("point"))
+    assert short.nunique() == 3
+    assert (short < long).all()
+    seen = json.loads((tmp_path / "s" / "scenarios" / f"{result.frame['run'][2]}.json").read_text())
+    assert seen["cluster"]["draw"] == {"number": 3, "of": 3}
+    first = result.summary(["ttft_p50_s"]).iloc[0]
+    assert (first["low"], first["high"]) == (short.min(), short.max())
+    below, above = result.whiskers(result.summary(["ttft_p50_s"]))
+    assert below[0] == pytest.approx(short.mean() - short.min())
+    assert above[0] == pytest.approx(short.max() - short.mean())
 
 
 def test_rows_hold_factors_figures_and_their_scenario(tmp_path):

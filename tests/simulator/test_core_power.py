@@ -127,7 +127,7 @@ def test_the_peak_of_a_last_sub_period_that_is_cut_short(end, mean, peak):
     """10 W, from 12 s on 50 W, read every second and written every 10 s. A quarter of a second is no peak that a meter of 1 s sees, three
     quarters are; but no peak is below its bin's mean."""
     machine, recorder = machine_of("a", joules_per_flop=40.0), Recorder((0.0, 1e9))
-    meter = Meter(machine, [Domain(machine, "desk", ["a"])], recorder, 10.0)
+    meter = Meter(machine, [Domain(machine, "desk", ["a"])], recorder, 10.0, 1.0)
     machine.env.process(meter.run())
     machine.at(12.0, lambda: machine.run(lambda: machine.cluster.compute("a", Work.of("gemm", "fp32", 100.0)), lambda _: None))
     machine.env.run(until=end)
@@ -135,3 +135,16 @@ def test_the_peak_of_a_last_sub_period_that_is_cut_short(end, mean, peak):
     rows = {name: list(column) for name, column in recorder.rows["power"].items()}
     assert rows["end_s"] == [10.0, end]
     assert (rows["mean_W"], rows["peak_W"]) == (pytest.approx([10.0, mean]), pytest.approx([10.0, peak]))
+
+
+@pytest.mark.parametrize(
+    ("slowest", "peak"), [(1.0, 50.0), (5.0, (3.0 * 10.0 + 2.0 * 50.0) / 5.0), (60.0, (8.0 * 10.0 + 2.0 * 50.0) / 10.0)]
+)
+def test_a_peak_is_the_highest_mean_over_as_long_as_is_asked(slowest, peak):
+    """10 W, from 8 to 10 s 50 W: a meter of 1 s sees 50, one of 5 s the mean of its second half, one slower than the bin the bin's."""
+    machine, recorder = machine_of("a", joules_per_flop=40.0), Recorder((0.0, 1e9))
+    meter = Meter(machine, [Domain(machine, "desk", ["a"])], recorder, 10.0, slowest)
+    machine.env.process(meter.run())
+    machine.at(8.0, lambda: machine.run(lambda: machine.cluster.compute("a", Work.of("gemm", "fp32", 2.0)), lambda _: None))
+    machine.env.run(until=10.5)
+    assert recorder.rows["power"]["peak_W"][0] == pytest.approx(peak)

@@ -8,8 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from edgewright.experiments.pages import replace_section
-from edgewright.experiments.reproductions.pictures import save
+from edgewright.experiments.pages import replace_section, save_picture
 from edgewright.experiments.sweeps import sweep
 from edgewright.simulator import Scenario
 from edgewright.simulator.plots import PALETTE, canvas, picture_style
@@ -84,7 +83,7 @@ def renew(jobs: int = 1, *, write: bool = True) -> list[dict[str, Any]]:
     rows = ablation(jobs)
     if write:
         replace_section("ablation", _table(rows), _FOLDER / "README.md")
-        save(_picture(rows), _FOLDER / "picture.svg")
+        save_picture(_picture(rows), _FOLDER / "picture.svg")
     return rows
 
 
