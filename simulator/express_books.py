@@ -37,7 +37,10 @@ SEEN = 14
 HOST_STEP, HOST_SEQUENCE, BANDWIDTH, CONTEXT = range(18, 22)
 """Of `clock`: what does not change; and the tokens cached by the batch when the run of steps began."""
 
-CLOCKS = 22
+TIMEOUT, WAKE = range(22, 24)
+"""Of `clock`: seconds that a partial batch waits, and when the one that waits is decided on."""
+
+CLOCKS = 24
 
 PHASE, NEXT, HEAD, TAIL, ASIDE, RUNNING, DONE, ITERATIONS, HORIZON, WAITING, FRESH, PREFILL, EMITS = range(13)
 """Of `counts`: 0 idle, 1 prompts, 2 decoding; next arrival; the queue's ends, preempted jobs before it, jobs in the batch; steps done
@@ -56,17 +59,14 @@ MOST, MAX_TOKENS, BLOCK, CAPACITY, RESERVE, REJECTS, LONGEST = range(25, 32)
 BENT = 32
 """Of `counts`: terms that are priced step by step."""
 
-RULE, SIZE, LEFT, UNPRICED, UNDECIDED = range(33, 38)
-"""Of `counts`, of models that compute an input in one pass: how batches form, jobs in a full one; jobs of the batch that has closed and
-are to be computed, inputs of a pass whose price is wanted, whether something has happened on which the next step is to be decided."""
+RULE, SIZE, LEFT, UNDECIDED, UNPRICED = range(33, 38)
+"""Of `counts`: how batches form, jobs in a full one, jobs of the batch that has closed of which nothing has been computed; whether
+something has happened on which the next step is to be decided; inputs of a pass whose price is wanted."""
 
 COUNTS = 38
 
 FILLING, CLOSING, DYNAMIC = range(3)
 """Values of `RULE`: whatever waits; a full batch, or what waits so long after the last arrival, or after the first."""
-
-TIMEOUT, WAKE = HOST_STEP, HOST_SEQUENCE
-"""Of `clock`, of such models: seconds that a partial batch waits, and when the one that waits is decided on."""
 
 ARRIVAL, SCHEDULED, FIRST, LAST, FINISHED = range(5)
 """Rows of `when`: seconds by job, NaN before."""
@@ -167,10 +167,10 @@ def open_books(jobs: JobColumns, measured: NDArray[np.bool_], block: int, most: 
     """Books of a replica that has done nothing yet, with room for batches of `most` jobs; limits and prices are to be filled in."""
     count, rows = len(jobs), ROWS + 4 * min(most, len(jobs))
     when, what = _job_columns(jobs, measured)
-    counts = np.zeros(COUNTS, np.int64)
-    counts[RECORDED], counts[BLOCK] = -1, block
+    counts, clock = np.zeros(COUNTS, np.int64), np.zeros(CLOCKS)
+    counts[RECORDED], counts[BLOCK], clock[WAKE] = -1, block, np.inf
     return Books(
-        clock=np.zeros(CLOCKS),
+        clock=clock,
         counts=counts,
         when=when,
         what=what,

@@ -15,7 +15,7 @@ __all__ = ["compiled"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_FILES = ("express_books.py", "express_loop.py", "express_pass_loop.py", "express_prices.py")
+_FILES = ("express_books.py", "express_loop.py", "express_pass_loop.py", "express_prices.py", "express_records.py")
 _STAMPS = tuple((held.st_mtime, held.st_size) for held in (Path(__file__).with_name(name).stat() for name in _FILES))
 
 

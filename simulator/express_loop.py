@@ -10,55 +10,12 @@ from edgewright.simulator import express_books as at
 from edgewright.simulator.express_books import Books
 from edgewright.simulator.express_jit import compiled
 from edgewright.simulator.express_prices import begin_run, bent_roofs, set_price
+from edgewright.simulator.express_records import keep, note_blocks, note_gap, note_queue, note_step
 
 __all__ = ["advance", "cut"]
 
-# -- records -------------------------------------------------------------------------------------------------------------------------------
-
-
-@compiled
-def _note_queue(b: Books, time: float) -> None:
-    count, rows, row = b.counts, b.queues, b.counts[at.QUEUES]
-    rows[row, 0], rows[row, 1], rows[row, 2] = time, count[at.TAIL] - count[at.HEAD] + count[at.ASIDE], count[at.RUNNING]
-    count[at.QUEUES] = row + 1
-
-
-@compiled
-def _note_blocks(b: Books, time: float, blocks: int) -> None:
-    count = b.counts
-    if count[at.CAPACITY] >= 0 and count[at.RECORDED] != blocks:
-        count[at.RECORDED] = blocks
-        b.blocks[count[at.BLOCKS], 0], b.blocks[count[at.BLOCKS], 1] = time, blocks
-        count[at.BLOCKS] += 1
-
-
-@compiled
-def _note_gap(b: Books, gap: float, weight: int) -> None:
-    count = b.counts
-    if weight == 0:
-        return
-    last = count[at.GAPS] - 1
-    if last >= count[at.GAPS_KEPT] and b.gaps[last, 0] == gap:
-        b.gaps[last, 1] += weight
-        return
-    b.gaps[count[at.GAPS], 0], b.gaps[count[at.GAPS], 1] = gap, weight
-    count[at.GAPS] += 1
-
-
-@compiled
-def _note_step(b: Books, iterations: int, decode: int, prefill: int, output: int, context: int) -> None:
-    count, rows, row = b.counts, b.steps, b.counts[at.STEPS]
-    rows[row, 0], rows[row, 1], rows[row, 2] = b.clock[at.STARTED], b.clock[at.NOW], iterations
-    rows[row, 3], rows[row, 4], rows[row, 5] = decode, prefill, output
-    rows[row, 6], rows[row, 7], rows[row, 8] = context, count[at.WAITING], count[at.USED]
-    count[at.STEPS] = row + 1
-
-
-@compiled
-def _keep(b: Books) -> None:
-    """What has been written down stands."""
-    b.counts[at.BLOCKS_KEPT], b.counts[at.GAPS_KEPT] = b.counts[at.BLOCKS], b.counts[at.GAPS]
-
+ENDLESS = 1 << 62
+"""No limit on tokens."""
 
 # -- memory --------------------------------------------------------------------------------------------------------------------------------
 
@@ -99,8 +56,8 @@ def _free(b: Books, job: int, status: int) -> None:
     b.what[at.STATUS, job] = status
     if status != 0:
         b.when[at.FINISHED, job] = b.clock[at.NOW]
-    _note_queue(b, b.clock[at.NOW])
-    _note_blocks(b, b.clock[at.NOW], b.counts[at.USED])
+    note_queue(b, b.clock[at.NOW])
+    note_blocks(b, b.clock[at.NOW], b.counts[at.USED])
 
 
 # -- decisions -----------------------------------------------------------------------------------------------------------------------------
@@ -117,7 +74,7 @@ def _arrive(b: Books) -> bool:
         return False
     b.lines[at.QUEUE, count[at.TAIL]] = job
     count[at.TAIL] += 1
-    _note_queue(b, time)
+    note_queue(b, time)
     return True
 
 
@@ -130,14 +87,13 @@ def _waiting_at(b: Books, place: int) -> int:
 
 
 @compiled
-def _admissible(b: Books) -> int:
-    """How many jobs of the queue are admitted: within slots, tokens and memory (`policies.batching.admission.whole_prompts`)."""
+def _fitting(b: Books, jobs: int, most_tokens: int) -> int:
+    """The longest prefix of the first jobs of the queue within so many tokens (one job has any number) and the memory that is free."""
     count = b.counts
-    waiting = count[at.TAIL] - count[at.HEAD] + count[at.ASIDE]
-    room, need = count[at.MAX_TOKENS], 0
+    room, need = most_tokens, 0
     spare = count[at.RESERVE] if count[at.USED] > 0 else 0
     chosen = 0
-    while chosen < min(waiting, count[at.MOST] - count[at.RUNNING]):
+    while chosen < jobs:
         job = _waiting_at(b, chosen)
         tokens = b.what[at.PROMPT, job] + b.what[at.GENERATED, job]
         room -= tokens
@@ -152,6 +108,32 @@ def _admissible(b: Books) -> int:
 
 
 @compiled
+def _candidates(b: Books) -> int:
+    """How many of the first jobs of the queue may join: all that wait, or the rest of the batch that has closed (`ClosingAgent`)."""
+    count, clock = b.counts, b.clock
+    waiting: int = count[at.TAIL] - count[at.HEAD] + count[at.ASIDE]
+    clock[at.WAKE] = float("inf")
+    if count[at.RULE] == at.FILLING:
+        return waiting
+    if count[at.RUNNING] + count[at.LEFT] + count[at.ASIDE] == 0 and waiting > 0:
+        eldest = b.lines[at.QUEUE, count[at.HEAD] if count[at.RULE] == at.DYNAMIC else count[at.TAIL] - 1]
+        due = b.when[at.ARRIVAL, eldest] + clock[at.TIMEOUT]
+        if waiting < count[at.SIZE] and clock[at.NOW] < due:
+            clock[at.WAKE] = clock[at.NOW] + (due - clock[at.NOW])
+            return 0
+        count[at.LEFT] = _fitting(b, min(waiting, count[at.SIZE]), ENDLESS)
+    members: int = count[at.LEFT] + count[at.ASIDE]
+    return members
+
+
+@compiled
+def _admissible(b: Books) -> int:
+    """How many jobs of the queue are admitted: within slots, tokens and memory (`policies.batching.admission.whole_prompts`)."""
+    jobs = min(_candidates(b), b.counts[at.MOST] - b.counts[at.RUNNING])
+    return _fitting(b, jobs, b.counts[at.MAX_TOKENS])
+
+
+@compiled
 def _admit(b: Books, chosen: int) -> None:
     """The first of the queue join the batch, and their prompts are computed in one step."""
     count, now = b.counts, b.clock[at.NOW]
@@ -162,6 +144,7 @@ def _admit(b: Books, chosen: int) -> None:
             count[at.ASIDE] -= 1
         else:
             count[at.HEAD] += 1
+            count[at.LEFT] -= count[at.RULE] != at.FILLING
         tokens = b.what[at.PROMPT, job] + b.what[at.GENERATED, job]
         _grow(b, job, tokens)
         if b.what[at.PREEMPTIONS, job] == 0:
@@ -173,8 +156,8 @@ def _admit(b: Books, chosen: int) -> None:
         prefill += tokens
         emits += b.what[at.OUTPUT, job] > b.what[at.GENERATED, job]
         pairs += tokens * (tokens + 1) // 2
-    _note_queue(b, now)
-    _note_blocks(b, now, count[at.USED])
+    note_queue(b, now)
+    note_blocks(b, now, count[at.USED])
     count[at.PHASE], count[at.ITERATIONS], count[at.HORIZON] = 1, 1, 0
     count[at.FRESH], count[at.PREFILL], count[at.EMITS] = chosen, prefill, emits
     case = 2 + 3 * (prefill > 1) + min(emits, 2)
@@ -226,7 +209,8 @@ def _steps_until_full(b: Books, most: int) -> int:
 def _decode(b: Books) -> None:
     """All of the batch decode, until a decision could differ."""
     count, clock = b.counts, b.clock
-    count[at.HORIZON] = not (count[at.TAIL] - count[at.HEAD] + count[at.ASIDE] > 0 or count[at.RUNNING] >= count[at.MOST])
+    blocked = count[at.TAIL] - count[at.HEAD] + count[at.ASIDE] > 0 or count[at.RUNNING] >= count[at.MOST]
+    count[at.HORIZON] = count[at.RULE] == at.FILLING and not blocked
     left = _secure(b)
     running = count[at.RUNNING]
     if running == 0:
@@ -238,8 +222,8 @@ def _decode(b: Books) -> None:
         _grow(b, job, b.what[at.CACHED, job] + 1)
         context += b.what[at.CACHED, job]
         most = min(most, b.what[at.OUTPUT, job] - b.what[at.GENERATED, job])
-    _note_blocks(b, clock[at.NOW], count[at.USED])
-    _keep(b)
+    note_blocks(b, clock[at.NOW], count[at.USED])
+    keep(b)
     count[at.PHASE], count[at.PREFILL] = 2, 0
     count[at.ITERATIONS] = 1 if left else _steps_until_full(b, most)
     count[at.HOLDING], clock[at.CONTEXT] = count[at.USED], context
@@ -267,11 +251,11 @@ def _decide(b: Books) -> None:
         chosen = _admissible(b)
         if chosen > 0:
             _admit(b, chosen)
-            _keep(b)
+            keep(b)
             return
         if b.counts[at.RUNNING] == 0:
             b.counts[at.PHASE] = 0
-            _keep(b)
+            keep(b)
             return
         _decode(b)
         if b.counts[at.PHASE] == 2:
@@ -338,14 +322,14 @@ def _end_steps(b: Books, limit: float) -> None:
 
 @compiled
 def _end_run(b: Books) -> None:
-    """The last step of a run has ended: its jobs are brought up to date, and the next run begins."""
+    """The last step of a run has ended: its jobs are brought up to date."""
     b.clock[at.NOW] = b.clock[at.ENDED]
     if b.counts[at.PHASE] == 2:
         _end_decoding(b)
     else:
         _end_prompts(b)
-    _keep(b)
-    _decide(b)
+    keep(b)
+    b.counts[at.PHASE], b.counts[at.UNDECIDED] = 0, 1
 
 
 @compiled
@@ -354,7 +338,7 @@ def cut(b: Books) -> None:
     if b.counts[at.PHASE] == 2 and b.counts[at.DONE] > 0:
         b.clock[at.NOW] = b.clock[at.ENDED]
         _end_decoding(b)
-        _keep(b)
+        keep(b)
 
 
 @compiled
@@ -365,7 +349,7 @@ def _note_first_gaps(b: Books, end: float) -> int:
         job = b.lines[at.BATCH, place]
         if b.what[at.MEASURED, job] and b.when[at.LAST, job] == b.when[at.LAST, job]:
             measured += 1
-            _note_gap(b, end - b.when[at.LAST, job], 1)
+            note_gap(b, end - b.when[at.LAST, job], 1)
     return measured
 
 
@@ -377,7 +361,7 @@ def _end_decoding(b: Books) -> None:
     for place in range(running):
         job = b.lines[at.BATCH, place]
         _grow(b, job, b.what[at.CACHED, job] + done)
-    _note_step(b, done, running, 0, running * done, int(clock[at.CONTEXT]) + running * done)
+    note_step(b, done, running, 0, running * done, int(clock[at.CONTEXT]) + running * done)
     staying = 0
     for place in range(running):
         job = b.lines[at.BATCH, place]
@@ -402,14 +386,14 @@ def _end_prompts(b: Books) -> None:
     first = running - count[at.FRESH]
     for place in range(first):
         cached += b.what[at.CACHED, b.lines[at.BATCH, place]]
-    _note_step(b, 1, 0, count[at.PREFILL], count[at.EMITS], cached + count[at.PREFILL])
+    note_step(b, 1, 0, count[at.PREFILL], count[at.EMITS], cached + count[at.PREFILL])
     staying = first
     for place in range(first, running):
         job = b.lines[at.BATCH, place]
         b.what[at.CACHED, job] = b.what[at.PROMPT, job] + b.what[at.GENERATED, job]
         if b.what[at.OUTPUT, job] > 0:
             if b.what[at.MEASURED, job] and b.when[at.LAST, job] == b.when[at.LAST, job]:
-                _note_gap(b, now - b.when[at.LAST, job], 1)
+                note_gap(b, now - b.when[at.LAST, job], 1)
             if b.when[at.FIRST, job] != b.when[at.FIRST, job]:
                 b.when[at.FIRST, job] = now
             b.when[at.LAST, job] = now
@@ -449,18 +433,26 @@ def _has_room(b: Books) -> bool:
 
 @compiled
 def advance(b: Books, until: float) -> bool:
-    """Go on up to and including a time, and look (`SEEN`) there; False if the output rows were full before."""
+    """Go on up to and including a time, and look (`SEEN`) there; False if the output rows were full before.
+
+    What arrives at the moment of a decision is there when it is made.
+    """
     clock, count = b.clock, b.counts
     jobs = b.when.shape[1]
     while _has_room(b):
         arrival = b.when[at.ARRIVAL, count[at.NEXT]] if count[at.NEXT] < jobs else float("inf")
-        if count[at.PHASE] == 0:
-            if arrival > until:
+        if count[at.UNDECIDED]:
+            if arrival <= clock[at.NOW]:
+                _arrive(b)
+            else:
+                count[at.UNDECIDED] = 0
+                _decide(b)
+        elif count[at.PHASE] == 0:
+            due = min(arrival, clock[at.WAKE])
+            if due > until:
                 _look(b, until)
                 return True
-            clock[at.NOW] = arrival
-            _arrive(b)
-            _decide(b)
+            clock[at.NOW], count[at.UNDECIDED] = due, 1
         elif arrival < clock[at.END] and arrival <= until:
             if _arrive(b) and count[at.HORIZON]:
                 count[at.ITERATIONS] = min(count[at.ITERATIONS], count[at.DONE] + 1)

@@ -9,15 +9,9 @@ from __future__ import annotations
 from edgewright.simulator import express_books as at
 from edgewright.simulator.express_books import PassBooks
 from edgewright.simulator.express_jit import compiled
+from edgewright.simulator.express_records import note_queue
 
 __all__ = ["advance"]
-
-
-@compiled
-def _note_queue(b: PassBooks, time: float) -> None:
-    count, row = b.counts, b.counts[at.QUEUES]
-    b.queues[row, 0], b.queues[row, 1], b.queues[row, 2] = time, count[at.TAIL] - count[at.HEAD], count[at.RUNNING]
-    count[at.QUEUES] = row + 1
 
 
 @compiled
@@ -33,7 +27,7 @@ def _arrive(b: PassBooks) -> None:
     time = b.when[at.ARRIVAL, b.counts[at.NEXT]]
     b.counts[at.NEXT] += 1
     b.counts[at.TAIL] += 1
-    _note_queue(b, time)
+    note_queue(b, time)
 
 
 @compiled
@@ -72,7 +66,7 @@ def _decide(b: PassBooks) -> None:
     count[at.HEAD] += chosen
     count[at.RUNNING] = chosen
     count[at.LEFT] = max(0, count[at.LEFT] - chosen)
-    _note_queue(b, now)
+    note_queue(b, now)
     count[at.PHASE], count[at.WAITING] = 1, count[at.TAIL] - count[at.HEAD]
     clock[at.STARTED], clock[at.END] = now, now + b.seconds[chosen]
 
@@ -91,7 +85,7 @@ def _finish(b: PassBooks) -> None:
         b.when[at.FIRST, job] = b.when[at.FINISHED, job] = now
         b.what[at.STATUS, job] = at.COMPLETED
         count[at.RUNNING] -= 1
-        _note_queue(b, now)
+        note_queue(b, now)
     count[at.PHASE] = 0
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgewright.policies.batching import Dynamic, Static
 from edgewright.simulator import express_books as at
 from edgewright.simulator.express import Express
-from edgewright.simulator.express_books import CLOSING, DYNAMIC, PassBooks, open_pass_books
+from edgewright.simulator.express_batching import largest_batch, set_batching
+from edgewright.simulator.express_books import PassBooks, open_pass_books
 from edgewright.simulator.stretch import Course
 from edgewright.workloads import Step
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edgewright.simulator.express_jobs import Jobs
     from edgewright.simulator.replica import Replica
 
-__all__ = ["PassExpress", "courses_at_both_ends", "largest_batch"]
+__all__ = ["PassExpress", "courses_at_both_ends"]
 
 
 class PassExpress(Express):
@@ -38,12 +38,8 @@ class PassExpress(Express):
         return set().union(*(each.engines for each in used)), set().union(*(each.resources for each in used))
 
     def _open(self, jobs: Jobs, measured: NDArray[np.bool_]) -> PassBooks:
-        replica, batching = self.replica, self.replica.setup.tables[0].batching
-        books = open_pass_books(jobs.columns, measured, jobs.prompted, largest_batch(replica))
-        books.counts[at.MOST], books.counts[at.MAX_TOKENS] = replica.most, replica.preset.max_tokens
-        if isinstance(batching, Static | Dynamic):
-            books.counts[at.RULE] = DYNAMIC if isinstance(batching, Dynamic) else CLOSING
-            books.counts[at.SIZE], books.clock[at.TIMEOUT] = min(batching.size, replica.most), batching.timeout
+        books = open_pass_books(jobs.columns, measured, jobs.prompted, largest_batch(self.replica))
+        set_batching(books, self.replica)
         return books
 
     @cached_property
@@ -73,13 +69,6 @@ class PassExpress(Express):
         for key, total in totals.items():
             self.machine.sink(key)(total - self._settled.get(key, 0.0))
         self._settled = totals
-
-
-def largest_batch(replica: Replica) -> int:
-    """Inputs that one step computes at most."""
-    batching = replica.setup.tables[0].batching
-    size = batching.size if isinstance(batching, Static | Dynamic) else replica.most
-    return max(1, min(size, replica.most, replica.preset.max_tokens))
 
 
 def courses_at_both_ends(replica: Replica) -> list[Course]:

@@ -1,8 +1,8 @@
 """Which scenarios run express: those in which nothing could tell.
 
-One service with one replica, fed by open sources where its jobs are; nobody else uses what it uses. Models that yield tokens: on one
-engine, by continuous batching, all keys and values kept, in pages or in no memory at all. Models that compute an input in one pass:
-whatever plan can be jumped over, batches as they come, or closed (`static`, `dynamic`). Nobody listens, nothing fails, scales, governs or
+One service with one replica, fed by open sources where its jobs are; nobody else uses what it uses. Batches are filled as jobs
+come (`continuous`), or closed (`static`, `dynamic`). Models that yield tokens: on one engine, all keys and values kept, in pages or in no
+memory at all. Models that compute an input in one pass: whatever plan can be jumped over. Nobody listens, nothing fails, scales, governs or
 cuts power; nothing waits for a job's end.
 """
 
@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from edgewright.policies.batching import Continuous, Dynamic, Static
 from edgewright.policies.kv import Full
 from edgewright.policies.plan import Compute, Delay, Mark
 from edgewright.policies.registry import lookup
 from edgewright.policies.scaling import Fixed
 from edgewright.policies.timeline import conflicts
+from edgewright.simulator.express_batching import BATCHINGS
 from edgewright.simulator.express_books import CASES
 from edgewright.simulator.express_passes import PassExpress, courses_at_both_ends
 from edgewright.simulator.express_tokens import TokenExpress
@@ -84,7 +84,7 @@ def _around(simulation: Simulation) -> Iterator[str]:
 def _inside_passes(replica: Replica) -> Iterator[str]:
     """What the replica of a model that computes an input in one pass does that its compiled loop does not."""
     machine = replica.machine
-    if type(replica.setup.tables[0].batching) not in (Continuous, Static, Dynamic):
+    if type(replica.setup.tables[0].batching) not in BATCHINGS:
         yield "another batching policy than `continuous`, `static` and `dynamic`"
     elif replica.kv is not None or replica.experts is not None or replica.preset.padding or replica.preset.instances:
         yield "keys and values, experts, padding, or an instance per sequence"
@@ -101,8 +101,8 @@ def _inside_passes(replica: Replica) -> Iterator[str]:
 def _inside_tokens(replica: Replica) -> Iterator[str]:
     """What the replica of a model that yields tokens does that its compiled loop does not."""
     tables, preset = replica.setup.tables[0], replica.preset
-    if type(tables.batching) is not Continuous or type(tables.kv) is not Full:
-        yield "another batching or KV policy than `continuous` and `full`"
+    if type(tables.batching) not in BATCHINGS or type(tables.kv) is not Full:
+        yield "another batching policy than `continuous`, `static` and `dynamic`, or another KV policy than `full`"
     if preset.memory != "paged" or preset.preemption == "swap" or replica.experts is not None or replica.capacity.sequences is not None:
         yield "slots, swapping, experts or recurrent state"
     if preset.padding or preset.instances:

@@ -10,6 +10,7 @@ from edgewright.policies.plan import Compute, Delay
 from edgewright.policies.pricing import part_form
 from edgewright.simulator import express_books as at
 from edgewright.simulator.express import Express
+from edgewright.simulator.express_batching import set_batching
 from edgewright.simulator.express_books import Books, open_books
 from edgewright.simulator.program import HostSeconds
 from edgewright.workloads import Part
@@ -47,9 +48,9 @@ class TokenExpress(Express):
         block, most = (1, replica.most) if kv is None else (kv.block_size, min(replica.most, kv.capacity))
         books = open_books(jobs.columns, measured, block, most, terms)
         count, clock = books.counts, books.clock
-        count[at.MOST], count[at.MAX_TOKENS] = replica.most, preset.max_tokens
         count[at.CAPACITY], count[at.RESERVE] = (-1, 0) if kv is None else (kv.capacity, kv.reserve)
         count[at.REJECTS], count[at.LONGEST] = preset.preemption == "reject", replica.most_iterations
+        set_batching(books, replica)
         clock[at.HOST_STEP], clock[at.HOST_SEQUENCE] = self._host
         clock[at.BANDWIDTH] = self.machine.capacities[self._bus]
         self._joules_per_byte = forms[0].joules_per_byte

@@ -19,7 +19,7 @@ import numpy as np
 
 from edgewright.simulator.intervals import Envelope, envelope, lanes
 from edgewright.simulator.stored import first_rows, groups, rows_of
-from edgewright.simulator.tables import rows_by
+from edgewright.simulator.tables import Codes, rows_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -198,14 +198,15 @@ def _counters(table: Columns, label: str, series: Sequence[str], tracks: _Tracks
 def _envelopes(table: Columns, series: Sequence[str]) -> dict[str, list[Envelope]]:
     """By replica, the first `MOST_REPLICAS` that appear, the extremes of each series."""
     spans: dict[str, _Span] = {}
+    shown = Codes()
     for group in groups(table, ("replica", "time_s")):
-        for replica, rows in _shown_rows(group["replica"], spans):
+        for replica, rows in _shown_rows(group["replica"], shown):
             first, last = float(group["time_s"][rows[0]]), float(group["time_s"][rows[-1]])
             before = spans.get(replica, _Span(0, first, last))
             spans[replica] = _Span(before.samples + len(rows), before.first, last)
     found = {replica: [Envelope(_COUNTER_BINS, *span) for _ in series] for replica, span in spans.items()}
     for group in groups(table, ("replica", "time_s", *series)):
-        for replica, rows in _shown_rows(group["replica"], spans):
+        for replica, rows in _shown_rows(group["replica"], shown):
             for column, each in zip(series, found[replica], strict=True):
                 each.add(group["time_s"][rows], group[column][rows])
     return found
@@ -217,11 +218,12 @@ class _Span(NamedTuple):
     last: float
 
 
-def _shown_rows(names: NDArray[Any], known: Mapping[str, Any]) -> Iterator[tuple[str, NDArray[np.intp]]]:
-    """Rows by name, of those that are known, or may become so."""
-    for name, rows in rows_by(names).items():
-        if name in known or len(known) < MOST_REPLICAS:
-            yield name, rows
+def _shown_rows(names: NDArray[Any], codes: Codes) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """Rows by name, of the names that are shown."""
+    coded = codes.of(names)
+    rows = np.flatnonzero(coded < MOST_REPLICAS)
+    for name, mine in rows_by(names[rows]).items():
+        yield name, rows[mine]
 
 
 def _counter(name: str, key: str, time: Floats, values: Floats, track: Event) -> Iterator[Event]:

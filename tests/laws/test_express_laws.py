@@ -24,9 +24,12 @@ def lengths(prompt, output):
     return {"lengths": "joint", "prompt": shape(prompt), "output": shape(output)}
 
 
-def board(rate=2.0, window=20.0, seed=1, engine=None, replica=None, workload=None, device="rpi5_8gb", service=None):
+PAGED = {"preset": "vllm", "workspace": "0.1 GB", "max_sequences": 8}
+
+
+def board(rate=2.0, window=20.0, seed=1, engine=None, replica=None, workload=None, device="rpi5_8gb", service=None, batching="continuous"):
     """One board that answers questions, nobody else on it."""
-    engine = {"preset": "vllm", "workspace": "0.1 GB", "max_sequences": 8} if engine is None else engine
+    engine = PAGED if engine is None else engine
     return {
         "name": "alone",
         "seed": seed,
@@ -38,6 +41,7 @@ def board(rate=2.0, window=20.0, seed=1, engine=None, replica=None, workload=Non
                 "model": "smollm-135m",
                 "format": "q8_0",
                 "engine": engine,
+                "batching": batching,
                 "replicas": [{"name": "only", "devices": ["pi"], **(replica or {})}],
                 **(service or {}),
             }
@@ -129,6 +133,24 @@ CASES = {
         board(2.0) | {"workloads": {name: work(rate, **more) for name, rate, more in WORKLOADS}},
         lambda result: set(result.jobs.source) == {"long", "short", "urgent"} and len(set(result.jobs.priority)) == 2,
     ),
+    "full batches": (board(3.0, batching={"policy": "static", "size": 5}), lambda result: set(result.steps.decode) <= set(range(6))),
+    "batches in time": (board(2.0, batching={"policy": "dynamic", "size": 4, "timeout": "300 ms"}), None),
+    "closed batches that are preempted": (
+        board(3.0, replica={"kv_capacity": "6 MB"}, batching={"policy": "static", "size": 8, "timeout": "1 s"}),
+        preempted,
+    ),
+    "closed batches over several steps": (
+        board(4.0, engine={**PAGED, "max_tokens": 150}, batching={"policy": "dynamic", "size": 8, "timeout": "2 s"}),
+        lambda result: result.steps.prefill_tokens.max() > 60,
+    ),
+    "several at one moment": (
+        board(workload={"arrivals": {"process": "replay", "at": [0.0, 0.5, 0.5, 0.5, 1.0, 3.0, 3.0, 9.0, 9.0]}}),
+        lambda result: result.queue.running.max() > 2,
+    ),
+    "two in step": (
+        board() | {"workloads": {name: work(1.0, arrivals={"process": "periodic", "period": 0.5}) for name in "ab"}},
+        None,
+    ),
     "long answers": (board(0.2, 30, workload={"lengths": lengths(10, 390)}), None),
 }
 
@@ -155,17 +177,23 @@ engines = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+closing = st.fixed_dictionaries(
+    {"policy": st.sampled_from(["static", "dynamic"]), "size": st.integers(1, 12), "timeout": st.sampled_from([0.0, 0.1, 2.0])}
+)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     engine=engines,
     rate=st.floats(0.3, 8.0),
     kilobytes=st.integers(2500, 40_000),
     medians=st.tuples(st.integers(1, 200), st.integers(1, 100)),
+    batching=st.just("continuous") | closing,
     seed=st.integers(0, 1000),
 )
-def test_express_equals_the_general_path_in_any_scenario(engine, rate, kilobytes, medians, seed):
+def test_express_equals_the_general_path_in_any_scenario(engine, rate, kilobytes, medians, batching, seed):
     memory = {"kv_capacity": f"{kilobytes} kB"}
-    tables = board(rate, 8.0, seed, engine, memory, {"lengths": lengths(*medians)})
+    tables = board(rate, 8.0, seed, engine, memory, {"lengths": lengths(*medians)}, batching=batching)
     require_same(ran(tables, express=True), ran(tables, express=False))
 
 
