@@ -61,11 +61,11 @@ class PassExpress(Express):
     def _settle(self, now: float) -> None:
         books, totals = self.books, dict[tuple[str, str], float]()
         for inputs, course in self._courses.items():
-            passes = int(books.passes[inputs])
-            for key, amounts in course.whole.items():
-                totals[key] = totals.get(key, 0.0) + passes * float(amounts[0])
-        if books.counts[at.PHASE]:
-            self._courses[int(books.counts[at.RUNNING])].add_partial(totals, 0, now - float(books.clock[at.STARTED]))
+            amounts = int(books.passes[inputs]) * course.whole[:, 0]
+            if books.counts[at.PHASE] and inputs == books.counts[at.RUNNING]:
+                amounts = amounts + course.partial(0, now - float(books.clock[at.STARTED]))
+            for key, amount in zip(course.keys, amounts.tolist(), strict=True):
+                totals[key] = totals.get(key, 0.0) + amount
         for key, total in totals.items():
             self.machine.sink(key)(total - self._settled.get(key, 0.0))
         self._settled = totals

@@ -89,7 +89,7 @@ class Heat:
         period, joules = self.governor.period, 0.0
         while True:
             yield self.machine.env.timeout(period)
-            self.machine.settle()
+            self.machine.settle_energy()
             before, joules = joules, self._target.joules()
             air = self.governor.air.at(float(self.machine.env.now))
             self.temperatures = self.thermal.after(self.temperatures, (joules - before) / period, air, period)

@@ -85,7 +85,7 @@ class Controller:
         self._decide(0.0)
         while True:
             yield self.machine.env.timeout(period)
-            self.machine.settle()
+            self.machine.settle_energy()
             joules = self.domain.load_joules()
             watts, before = (joules - before) / period, joules
             watts = self._read(watts, count)

@@ -63,7 +63,7 @@ class Breaker:
         self.domain.restore(cause)
 
     def _joules(self) -> float:
-        self.machine.settle()
+        self.machine.settle_energy()
         return self.domain.load_joules()
 
     def _note(self, event: str, value: float) -> None:

@@ -43,7 +43,7 @@ class RunningCap:
         machine, before = self.target.machine, 0.0
         while True:
             yield machine.env.timeout(self.slice)
-            machine.settle()
+            machine.settle_energy()
             joules = self.target.joules()
             spent, before = joules - before, joules
             self._spent.append(spent)

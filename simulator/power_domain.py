@@ -189,7 +189,7 @@ class Domain:
 
     def sample(self) -> None:
         """A period of its supply is over."""
-        self.machine.settle()
+        self.machine.settle_energy()
         self.supply.sample(self._given(), float(self.machine.env.now))
 
     # -- power ---------------------------------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ class Domain:
         else:
             self._outages[cause] = None
         if self.lit != was_lit:
-            self.machine.settle()
+            self.machine.settle_energy()
             self.supply.switch(self.lit, self._given(), now)
             self._overhead.change(self.overhead if self.lit else -self.overhead, now)
 

@@ -153,7 +153,7 @@ class Feed:
         now = float(self.machine.env.now)
         if now <= self._since:
             return
-        self.machine.settle()
+        self.machine.settle_energy()
         seconds = now - self._since
         load = self.domain.load_joules() - self.sums.load
         self.sums.load += load

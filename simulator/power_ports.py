@@ -78,5 +78,5 @@ class Ports:
         self.machine.up.hold(device, self._cause)
 
     def _joules(self) -> dict[str, float]:
-        self.machine.settle()
+        self.machine.settle_energy()
         return {device: self.domain.device_joules(device) for device in self.order}

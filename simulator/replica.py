@@ -77,6 +77,7 @@ class Replica:
         self.devices = setup.spec.devices
         self.kv_policy = setup.tables[0].kv
         self.kv = self._block_pool()
+        self._needed: dict[int, int] = {}
         self.swap = SwapSpace(machine, setup) if self.kv is not None and self.preset.preemption == "swap" else None
         self.prompt_tokens = self.hit_tokens = 0
         self.placement: Placement = setup.placement
@@ -455,8 +456,11 @@ class Replica:
             return True
         if self.kv.slot_tokens is not None and job.prompt >= self.kv.slot_tokens:
             return False
-        resident = self.kv_policy.footprint(job.prompt, job.prompt + 1).resident
-        return -(-int(resident) // self.preset.block_size) <= self.kv.capacity
+        needed = self._needed.get(job.prompt)
+        if needed is None:
+            resident = self.kv_policy.footprint(job.prompt, job.prompt + 1).resident
+            needed = self._needed[job.prompt] = -(-int(resident) // self.preset.block_size)
+        return needed <= self.kv.capacity
 
     def predict_seconds(self, job: Any, expected_output: int) -> float:
         """See `Forecast.seconds_of`."""

@@ -74,7 +74,7 @@ class Scaler:
     @property
     def watts(self) -> float:
         """Mean module power of the replicas' devices since it was last read."""
-        self.machine.settle()
+        self.machine.settle_energy()
         joules = sum(target.joules() for target in self._targets)
         before, since = self._joules
         self._joules = (joules, self.now)

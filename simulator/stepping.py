@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,21 +49,34 @@ def decoded(prompts: NDArray[np.float64], contexts: NDArray[np.float64], windows
 
     step = seen(policy.footprint(prompts, contexts).attended)
     outcomes = _fetched(prompts, contexts, policy)
-    if not isinstance(policy, KvWork):
-        return replace(step, outcomes=outcomes)
-    return replace(step, outcomes=outcomes, roles={role: seen(tokens) for role, tokens in policy.decoding(prompts, contexts).items()})
+    roles = _by_roles(policy)
+    if roles is None:
+        return replace(step, outcomes=outcomes) if outcomes else step
+    return replace(step, outcomes=outcomes, roles={role: seen(tokens) for role, tokens in roles.decoding(prompts, contexts).items()})
 
 
 def prefilled(chunks: Sequence[tuple[int, int, int]], windows: Sequence[int], policy: KvPolicy, emits: int | None = None) -> Step:
     """A step of prompt chunks `(prompt, past, new)`; `emits` as in `Step.of`."""
     step = Step.of(prefill=[(past, new) for _, past, new in chunks], windows=windows, emits=emits)
-    if not isinstance(policy, KvWork):
+    by_roles = _by_roles(policy)
+    if by_roles is None:
         return step
     roles: dict[str, Step] = {}
     for chunk in chunks:
-        for role, seen in policy.prefilling(*chunk, windows=windows).items():
+        for role, seen in by_roles.prefilling(*chunk, windows=windows).items():
             roles[role] = _together(roles[role], seen) if role in roles else seen
     return replace(step, roles=roles)
+
+
+_ROLES: dict[type, bool] = {}
+
+
+def _by_roles(policy: KvPolicy) -> KvWork | None:
+    """The policy, if it says how work differs by role: asked once of a kind of policy, as to ask it takes long."""
+    kind = type(policy)
+    if kind not in _ROLES:
+        _ROLES[kind] = isinstance(policy, KvWork)
+    return cast(KvWork, policy) if _ROLES[kind] else None
 
 
 def _together(one: Step, other: Step) -> Step:

@@ -9,7 +9,7 @@ timeline says. Accounts (energy, bytes, busy time) are settled lazily: reading t
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,12 +47,26 @@ class Course:
         engines, resources, links: what it uses, by name; see `Stretch`. `messages`: links that carry messages alone.
         queues, shared: the engines and resources themselves.
         settles: whether everything ends, and nothing of an iteration outlives its token.
-        whole: by account (`Machine.sink`), the amounts of the first iteration, the first two, and so on.
-        once: where the amounts of one iteration go, and how much, if there is one alone.
-        parts: account, amount per iteration, and when it begins and ends to accrue.
+        keys: accounts that it touches (`Machine.sink`), and `sinks`, where their amounts go.
+        whole: amounts of the first iteration, the first two, and so on, shape `(accounts, iterations)`; `once`: by sink, if there is one.
     """
 
-    __slots__ = ("engines", "line", "links", "messages", "once", "parts", "queues", "resources", "settles", "shared", "whole")
+    __slots__ = (
+        "_parts",
+        "_table",
+        "engines",
+        "keys",
+        "line",
+        "links",
+        "messages",
+        "once",
+        "queues",
+        "resources",
+        "settles",
+        "shared",
+        "sinks",
+        "whole",
+    )
 
     def __init__(self, machine: Machine, line: Timeline, iterations: int) -> None:
         self.line = line
@@ -64,30 +78,51 @@ class Course:
         self.shared = [machine.resources[name] for name in sorted(self.resources)]
         within = np.all(np.asarray(line.last) <= np.asarray(line.token) * (1.0 + 1e-12))
         self.settles = bool(within and np.all(np.isfinite(line.last)))
-        self.parts: list[tuple[tuple[str, str], Any, Any, Any]] = []
-        self.whole: dict[tuple[str, str], NDArray[np.float64]] = {}
+        self._parts: list[tuple[tuple[str, str], Any, Any, Any]] = []
+        self._table: _Table | None = None
         if self.settles:
-            self._add_up(iterations)
-        self.once = [(machine.sink(key), float(sums[0])) for key, sums in self.whole.items()] if iterations == 1 else []
+            for node, demand in enumerate(line.demands):
+                self._parts += [(*entry, line.end[node]) for entry in _entries(demand, line.start[node], line.end[node])]
+        self.keys = tuple(dict.fromkeys(key for key, *_ in self._parts))
+        self.sinks = [machine.sink(key) for key in self.keys]
+        self.whole = self._added_up(iterations)
+        self.once = list(zip(self.sinks, self.whole[:, 0].tolist(), strict=True)) if iterations == 1 else []
 
-    def _add_up(self, iterations: int) -> None:
-        line = self.line
-        sums: dict[tuple[str, str], Any] = {}
-        for node, demand in enumerate(line.demands):
-            for key, amount, begin in _entries(demand, line.start[node], line.end[node]):
-                sums[key] = sums.get(key, 0.0) + amount
-                self.parts.append((key, amount, begin, line.end[node]))
-        for key, total in sums.items():
-            self.whole[key] = np.cumsum(np.broadcast_to(np.asarray(total, dtype=float), (iterations,)))
+    def _added_up(self, iterations: int) -> NDArray[np.float64]:
+        sums = np.zeros((len(self.keys), iterations))
+        rows = dict(zip(self.keys, sums, strict=True))
+        for key, amount, *_ in self._parts:
+            rows[key] += amount
+        return np.cumsum(sums, axis=1)
 
-    def add_partial(self, totals: dict[tuple[str, str], float], iteration: int, elapsed: float) -> None:
-        """Add to each account what an iteration has put there so many seconds after it began."""
-        for key, amount, begin, end in self.parts:
-            first, last = at_iteration(begin, iteration), at_iteration(end, iteration)
-            if elapsed >= last:
-                totals[key] += at_iteration(amount, iteration)
-            elif elapsed > first and key[0] != "sent":
-                totals[key] += at_iteration(amount, iteration) * (elapsed - first) / (last - first)
+    def partial(self, iteration: int, elapsed: float) -> NDArray[np.float64]:
+        """By account, what an iteration has put there so many seconds after it began: bytes when they are sent, all else evenly."""
+        if self._table is None:
+            self._table = _Table(self._parts, self.keys, self.whole.shape[1])
+        return self._table.by(iteration, elapsed)
+
+
+class _Table:
+    """The parts of which a course's amounts are made, as arrays over parts and iterations."""
+
+    __slots__ = ("amounts", "begins", "count", "ends", "places", "sent")
+
+    def __init__(self, parts: Sequence[tuple[tuple[str, str], Any, Any, Any]], keys: Sequence[tuple[str, str]], iterations: int) -> None:
+        places = {key: place for place, key in enumerate(keys)}
+        self.count = len(keys)
+        self.places = np.array([places[key] for key, *_ in parts])
+        self.sent = np.array([key[0] == "sent" for key, *_ in parts])
+        self.amounts, self.begins, self.ends = (np.empty((len(parts), iterations)) for _ in range(3))
+        for row, (_, amount, begin, end) in enumerate(parts):
+            self.amounts[row], self.begins[row], self.ends[row] = amount, begin, end
+
+    def by(self, iteration: int, elapsed: float) -> NDArray[np.float64]:
+        """By account, the amounts of an iteration up to so many seconds after it began."""
+        amounts, begins, ends = self.amounts[:, iteration], self.begins[:, iteration], self.ends[:, iteration]
+        found = np.where(elapsed >= ends, amounts, 0.0)
+        under_way = (elapsed > begins) & (elapsed < ends) & ~self.sent
+        found[under_way] = amounts[under_way] * (elapsed - begins[under_way]) / (ends[under_way] - begins[under_way])
+        return np.bincount(self.places, found, self.count)
 
 
 class Stretch:
@@ -129,7 +164,7 @@ class Stretch:
         self.started = self.machine.env.now
         self.ends = _ends(self.started, self.line.token, iterations)
         self.engines, self.resources, self.links = course.engines, course.resources, course.links
-        self._settled: dict[tuple[str, str], float] = {}
+        self._settled: NDArray[np.float64] | None = None
         self._version = 0
 
     @property
@@ -203,7 +238,7 @@ class Stretch:
 
     def _finish(self, whole: int, partial: bool) -> None:
         self._version += 1
-        if whole and self.course.once and not self._settled:
+        if whole and self.course.once and self._settled is None:
             for put, amount in self.course.once:
                 put(amount)
         else:
@@ -218,12 +253,12 @@ class Stretch:
 
     def _account(self, now: float, whole: int) -> None:
         """Put what came since the last time where it belongs; `whole` iterations have ended."""
-        sink, settled = self.machine.sink, self._settled
-        totals = {key: (float(sums[whole - 1]) if whole else 0.0) for key, sums in self.course.whole.items()}
+        totals = self.course.whole[:, whole - 1] if whole else np.zeros(len(self.course.keys))
         if whole < self.iterations:
-            self.course.add_partial(totals, whole, now - self.began(whole))
-        for key, total in totals.items():
-            sink(key)(total - settled[key] if settled else total)
+            totals = totals + self.course.partial(whole, now - self.began(whole))
+        since = totals if self._settled is None else totals - self._settled
+        for put, amount in zip(self.course.sinks, since.tolist(), strict=True):
+            put(amount)
         self._settled = totals
 
 
