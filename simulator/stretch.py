@@ -110,8 +110,8 @@ class _Table:
     def __init__(self, parts: Sequence[tuple[tuple[str, str], Any, Any, Any]], keys: Sequence[tuple[str, str]], iterations: int) -> None:
         places = {key: place for place, key in enumerate(keys)}
         self.count = len(keys)
-        self.places = np.array([places[key] for key, *_ in parts])
-        self.sent = np.array([key[0] == "sent" for key, *_ in parts])
+        self.places = np.array([places[key] for key, *_ in parts], np.int64)
+        self.sent = np.array([key[0] == "sent" for key, *_ in parts], np.bool_)
         self.amounts, self.begins, self.ends = (np.empty((len(parts), iterations)) for _ in range(3))
         for row, (_, amount, begin, end) in enumerate(parts):
             self.amounts[row], self.begins[row], self.ends[row] = amount, begin, end
@@ -122,7 +122,7 @@ class _Table:
         found = np.where(elapsed >= ends, amounts, 0.0)
         under_way = (elapsed > begins) & (elapsed < ends) & ~self.sent
         found[under_way] = amounts[under_way] * (elapsed - begins[under_way]) / (ends[under_way] - begins[under_way])
-        return np.bincount(self.places, found, self.count)
+        return np.bincount(self.places, found, self.count).astype(np.float64, copy=False)
 
 
 class Stretch:
