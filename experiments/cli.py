@@ -39,11 +39,17 @@ class Edgewright(click.Group):
     """A click group that turns errors of input into one message."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; input errors of any house end it with exit code 2."""
+        """Run the command; input errors of any house, files and missing extras end it with exit code 2."""
         try:
             with _rarely_collecting():
                 return super().invoke(ctx)
-        except (FileNotFoundError, FileExistsError) as error:
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise BadInput(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)) from None
+        except ImportError as error:
+            if error.name is not None:  # what is missing is a part of this package, not an extra that somebody could install
+                raise
             raise BadInput(str(error)) from None
         except ValueError as error:
             from edgewright.experiments.sweeps.spec import SweepError

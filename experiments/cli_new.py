@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from edgewright.experiments.cli_output import print_json
+from edgewright.experiments.cli_output import OneOf, print_json
 
 __all__ = ["completion", "new", "starters"]
 
@@ -22,7 +22,7 @@ def starters() -> tuple[str, ...]:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--like", type=click.Choice(starters()), default="board", show_default=True, help="What it starts from.")
+@click.option("--like", type=OneOf(starters()), default="board", show_default=True, help="What it starts from.")
 @click.option("--force", is_flag=True, help="Replace FILE where it exists.")
 @click.option("--json", "machine", is_flag=True, help="Print what was written as JSON.")
 def new(file: Path, like: str, force: bool, machine: bool) -> None:
@@ -49,7 +49,7 @@ def new(file: Path, like: str, force: bool, machine: bool) -> None:
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(["bash", "fish", "zsh"]))
+@click.argument("shell", type=OneOf(["bash", "fish", "zsh"]))
 @click.option("--json", "machine", is_flag=True, help="Print the script as a JSON string.")
 def completion(shell: str, machine: bool) -> None:
     """Print the script that completes commands, options and names in SHELL; for bash: eval "$(edgewright completion bash)"."""

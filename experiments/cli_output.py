@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from math import isfinite
+from typing import Any
 
 import click
 
-__all__ = ["as_json", "print_json", "print_table", "quantity"]
+__all__ = ["OneOf", "as_json", "print_json", "print_table", "quantity"]
 
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+
+
+class OneOf(click.Choice[str]):
+    """A choice of names, whose error says which is the nearest."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """What click says, and the name that was perhaps meant."""
+        near = get_close_matches(str(value), list(self.choices), n=1)
+        return super().get_invalid_choice_message(value, ctx) + (f" Did you mean {near[0]!r}?" if near else "")
 
 
 def as_json(value: object) -> object:

@@ -25,7 +25,11 @@ __all__ = ["changed", "check", "report", "run"]
 @on_scenario
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Result directory; absent: a new one in results/.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed in place of the scenario's.")
-@click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV to replay in place of the workloads made in its likeness.")
+@click.option(
+    "--trace",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Azure CSV to replay in place of the workloads made in its likeness.",
+)
 @click.option("--thin", type=float, help="Keep this fraction of the requests that the scenario keeps.")
 @click.option("--force", is_flag=True, help="Replace the result directory --out.")
 @click.option("--intervals", is_flag=True, help="Run it at 19 draws of its devices' uncertain figures, too: what nine of ten lie between.")

@@ -46,7 +46,8 @@ def sweep(
     directory = out if out is not None else Path("results") / spec.name
     watched = not quiet and sys.stderr.isatty()
     result = run_sweep(spec, scenario, directory, jobs=jobs or os.cpu_count() or 1, dask=dask, progress=watched, again=retry)
-    shown = list(figures) or [name for name in spec.figures if name in result.frame]
+    asked = list(figures) or (list(spec.figures) if "figures" in spec.model_fields_set else [])
+    shown = asked or [name for name in spec.figures if name in result.frame]
     try:
         summary = result.summary(shown)
     except KeyError as error:

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -135,9 +136,9 @@ def _converted(text: str, head: float, found: str, unit: str) -> float:
     try:
         return float(_registry().Quantity(head, _spelled(found)).to(unit).magnitude)
     except pint.DimensionalityError:
-        raise _refusal(text, unit, f"{found!r} is a unit of something else") from None
+        raise _refusal(text, unit, f"{found!r} is a unit of something else{_meant(found, unit)}") from None
     except pint.PintError:
-        raise _refusal(text, unit, f"{found!r} is not a unit") from None
+        raise _refusal(text, unit, f"{found!r} is not a unit{_meant(found, unit)}") from None
 
 
 def _spelled(unit: str) -> str:
@@ -152,6 +153,12 @@ def _registry() -> pint.UnitRegistry[Any]:
     import pint
 
     return pint.UnitRegistry(autoconvert_offset_to_baseunit=False)
+
+
+def _meant(found: str, unit: str) -> str:
+    """The usual units that somebody may have meant."""
+    near = get_close_matches(found, USUAL.get(unit, ()), n=2, cutoff=0.5)
+    return f", perhaps {' or '.join(near)} is meant" if near else ""
 
 
 def _refusal(value: object, unit: str, why: str) -> UnitError:

@@ -18,6 +18,7 @@ from edgewright.simulator.draws import as_drawn, drawn_host_factor
 from edgewright.simulator.errors import Key, ScenarioError, spoken
 from edgewright.simulator.presets import EnginePreset
 from edgewright.simulator.scenario_references import replica_devices
+from edgewright.simulator.schema_choices import PolicyChoice
 
 if TYPE_CHECKING:
     from edgewright.simulator.scenario import Scenario
@@ -206,7 +207,8 @@ def _placement(
     except ValueError as error:
         problem, accepted = spoken(str(error))
         where = f"cannot serve {model.name} on {', '.join(spec.devices)}: {problem}"
-        raise scenario.error((*key, family), where, accepted, getattr(replica, family)) from None
+        chosen = PolicyChoice(family).described(getattr(replica, family))["policy"]
+        raise scenario.error((*key, family), where, accepted, chosen) from None
 
 
 def _model(scenario: Scenario, table: ModelTable, format_name: str | None, key: Key) -> tuple[Model, Format]:
@@ -224,7 +226,9 @@ def _model(scenario: Scenario, table: ModelTable, format_name: str | None, key: 
         else:
             model = from_config(table.hf) if table.hf is not None else from_onnx(str(table.onnx))
     except (ValueError, ModuleNotFoundError) as error:
-        raise scenario.error((*key, "model"), *spoken(str(error)), str(table.hf or table.gguf or table.onnx)) from None
+        source = "hf" if table.hf is not None else "gguf" if table.gguf is not None else "onnx"
+        otherwise = "a file of this kind once that is installed" if isinstance(error, ImportError) else "a file that describes a model"
+        raise scenario.error((*key, "model", source), *spoken(str(error), otherwise)) from None
     format = format_named(format_name or "fp16") if own is None or format_name else own
     return _changed(scenario, table, model, key), format
 

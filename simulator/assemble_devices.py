@@ -96,6 +96,9 @@ def _with_memory(device: Device, group: DeviceGroup) -> Device:
     changed = dict(device.provenance)
     pools, buses = dict(device.pools), dict(device.buses)
     if group.memory is not None:
+        if group.memory <= pool.reserved:
+            problem = f"is {group.memory:g} bytes, of which the system keeps {pool.reserved / 1e9:g} GB"
+            raise ValueError(f"memory: {problem}; accepted are sizes above that, as `8 GiB`")
         pools[pool.name] = replace(pool, capacity=group.memory)
         changed[f"{pool.name}.capacity"] = _SCENARIO
     if group.bandwidth is not None:
@@ -125,9 +128,9 @@ def _with_heat(device: Device, group: DeviceGroup) -> Device:
 def devices_of(path: Path) -> Mapping[str, Device]:
     """The devices of a file in the catalogue's form; raises `ScenarioError`."""
     from edgewright.hwmodels import catalog
-    from edgewright.simulator.loader import read_document
+    from edgewright.simulator.loader import read_table
 
-    document = read_document(path)
+    document = read_table(path, "a table `devices`")
     entries = document.data.get("devices")
     if not isinstance(entries, dict) or not entries:
         raise document.origin.error(("devices",), "is missing or empty", "a table of devices, each in the form of the catalogue's entries")

@@ -31,6 +31,17 @@ ABSENT: Final = object()
 
 _INPUT: Final = object()
 
+_KINDS = {
+    "a valid dictionary": "a table of `key: value` lines",
+    "a valid integer": "a whole number",
+    "a valid list": "a list",
+    "a valid tuple": "a list",
+    "a valid number": "a number",
+    "a valid string": "a text",
+    "a valid boolean": "true or false",
+}
+"""What is expected, in the words of people who write YAML."""
+
 
 class ScenarioError(ValueError):
     """A scenario that cannot be run, with everything needed to repair it.
@@ -110,13 +121,13 @@ def refusal(problem: str, accepted: str, *, at: Key = (), value: object = _INPUT
     return PydanticCustomError("scenario", "{problem}; accepted: {accepted}", details)
 
 
-def translate(report: ValidationError, origin: Origin) -> ScenarioError:
-    """The first error of pydantic's report, in terms of the file that was read."""
-    return _translated(report.errors(include_url=False)[0], origin)
+def translate(report: ValidationError, origin: Origin, unwritten: Collection[str] = ()) -> ScenarioError:
+    """The first error of pydantic's report, in terms of the file that was read, which holds no key of the `unwritten`."""
+    return _translated(report.errors(include_url=False)[0], origin, unwritten)
 
 
-def _translated(error: ErrorDetails, origin: Origin) -> ScenarioError:
-    key = tuple(part for part in error["loc"] if part != "[key]")
+def _translated(error: ErrorDetails, origin: Origin, unwritten: Collection[str]) -> ScenarioError:
+    key = tuple(part for part in error["loc"] if part != "[key]" and part not in unwritten)
     context = error.get("ctx", {})
     match error["type"]:
         case "scenario":
@@ -127,21 +138,24 @@ def _translated(error: ErrorDetails, origin: Origin) -> ScenarioError:
         case "value_error" if isinstance(context["error"], ScenarioError):
             return context["error"]
         case "value_error":
-            return origin.error(key, *spoken(str(context["error"])), error["input"])
+            value = ABSENT if isinstance(error["input"], Mapping) else error["input"]
+            return origin.error(key, *spoken(str(context["error"])), value)
+        case "literal_error" if names := re.findall(r"'([^']*)'", context["expected"]):
+            return origin.error(key, "is refused", choices(error["input"], names), error["input"])
         case _:
             return origin.error(key, "is refused", _expectation(error["msg"]), error["input"])
 
 
-def spoken(message: str) -> tuple[str, str]:
-    """What is wrong and what is accepted, of the message of an error that a house below raised."""
-    problem, *accepted = re.split(r"[;:] (?:expected|accepted (?:are|is)) ", message, maxsplit=1)
-    return problem, accepted[0] if accepted else "a value for which this does not hold"
+def spoken(message: str, otherwise: str = "a value for which this does not hold") -> tuple[str, str]:
+    """What is wrong and what is accepted (`otherwise`, where it does not say), of the message of an error that a house below raised."""
+    problem, *accepted = re.split(r"[;:] (?:expected|accepted (?:are|is)|accepted:) ", message, maxsplit=1)
+    return problem, accepted[0] if accepted else otherwise
 
 
 def _expectation(message: str) -> str:
     """Pydantic's `Input should be a valid integer, unable to parse ...`, less what the sentence says already."""
-    expected = message.removeprefix("Input should be ").removeprefix("Value error, ")
-    return expected.split(", unable to parse")[0]
+    expected = message.removeprefix("Input should be ").removeprefix("Value error, ").split(", unable to parse")[0]
+    return _KINDS.get(expected, expected)
 
 
 def shown(value: object) -> str:

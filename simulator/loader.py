@@ -17,7 +17,7 @@ import yaml
 
 from edgewright.simulator.errors import Key, Origin, Place, ScenarioError, choices
 
-__all__ = ["Document", "merged", "parsed_value", "read_document", "scenario_file", "shipped_scenarios"]
+__all__ = ["Document", "merged", "parsed_value", "read_document", "read_table", "scenario_file", "shipped_scenarios"]
 
 _MAX_BYTES = 1 << 20
 _MAX_VALUES = 20_000
@@ -36,6 +36,9 @@ class Document:
 
     data: Mapping[str, Any]
     origin: Origin
+
+
+_SPOKEN = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 
 
 class _CoreLoader(yaml.SafeLoader):
@@ -96,6 +99,14 @@ def read_document(name: str | Path) -> Document:
     return _extended(scenario_file(name), str(name), ())
 
 
+def read_table(path: str | Path, accepted: str) -> Document:
+    """Read a YAML file of tables that is no scenario; `accepted` says what it should hold. Raises `ScenarioError`."""
+    if not Path(path).is_file():
+        problem = "is a directory" if Path(path).is_dir() else "is no file"
+        raise ScenarioError(str(path), "", problem, f"the path of a YAML file with {accepted}")
+    return _Reader(Path(path), str(path), accepted=accepted).document()
+
+
 def parsed_value(text: str, shown: str) -> Any:
     """The value that a text stands for as it would in a scenario file; `shown` is the file in errors. Raises `ScenarioError`."""
     reader = _Reader(Path(), shown)
@@ -143,14 +154,15 @@ class _Reader:
     shown: str
     places: dict[Key, Place] = field(default_factory=dict)
     values: int = 0
+    accepted: str = "the keys `cluster`, `services` and `workloads`"
 
     def document(self) -> Document:
         root = self.compose(self._text())
         if root is None:
-            raise self._error("is empty", "a table with the keys `cluster`, `services` and `workloads`", 1)
+            raise self._error("is empty", f"`key: value` lines with {self.accepted}", 1)
         data = self.value(root, (), ())
         if not isinstance(data, dict):
-            raise self._error(f"holds {type(data).__name__}, not a table", "`key: value` lines, `cluster` among the keys", 1)
+            raise self._error(f"holds {_SPOKEN.get(type(data), 'a value')}, not a table", f"`key: value` lines with {self.accepted}", 1)
         return Document(data, Origin(self.shown, self.path.parent, self.places))
 
     def _text(self) -> str:
@@ -174,7 +186,8 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             said = " ".join(filter(None, (error.context, error.problem)))
-            raise self._error(f"is not YAML: {said}", "one YAML document", mark.line + 1 if mark else None) from None
+            accepted = "spaces where the tab stands" if r"'\t'" in said else "one YAML document"
+            raise self._error(f"is not YAML: {said}", accepted, mark.line + 1 if mark else None) from None
         except yaml.YAMLError as error:
             raise self._error(f"is not YAML: {str(error).splitlines()[0]}", "one YAML document of printable text") from None
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["explicit", "overridden", "relative"]
 
+_NAMED = (("services",), ("workloads",), ("power",), ("faults",), ("cluster", "devices"))
+"""Tables whose keys are names that the scenario gives: a key that goes on beyond a name which is not there is a misspelt one."""
+
 _RELATIVE = re.compile(r"^(?P<sign>[x+-])\s*(?P<amount>[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?)$")
 
 
@@ -93,8 +96,8 @@ def _find(tables: dict[str, Any], key: str, origin: Origin, *, create: bool = Fa
     """The table or list that holds the last part of a dotted key, and that part as its name or position."""
     table: Any = tables
     *path, last = key.split(".")
-    for part in path:
-        if create and isinstance(table, dict) and part not in table:
+    for index, part in enumerate(path):
+        if create and isinstance(table, dict) and part not in table and tuple(path[:index]) not in _NAMED:
             table[part] = {}
         table = table[_part(table, part, key, origin)]
         if not isinstance(table, dict | list):

@@ -25,7 +25,7 @@ from edgewright.policies.families import (
     ScalingPolicy,
 )
 from edgewright.simulator.errors import choices, refusal, translate
-from edgewright.simulator.loader import read_document
+from edgewright.simulator.loader import read_table
 from edgewright.simulator.presets import PRESETS, EnginePreset
 from edgewright.simulator.schema import InputFile, Name, NamedTable, Table, require_distinct
 from edgewright.simulator.schema_choices import PolicyChoice, ProcessChoice, chosen
@@ -151,7 +151,7 @@ class EngineTable(NamedTable):
 
 def engine_of(path: Path) -> EngineTable:
     """The table `engine` of a file; raises `ScenarioError`."""
-    document = read_document(path)
+    document = read_table(path, "a table `engine`")
     if not isinstance(document.data.get("engine"), Mapping):
         raise document.origin.error(("engine",), "is missing", "a table of the figures of an engine, as in a scenario")
     try:

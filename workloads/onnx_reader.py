@@ -84,6 +84,8 @@ class _Graph:
         for node in self.graph.node:
             self._take(node)
         leaving = [each.name for each in self.graph.output]
+        if not self.blocks or not leaving:
+            raise BadConfig(f"{self.where}: holds no graph; accepted is a network with an output")
         classes = self.dims[leaving[0]][-1]
         return Model(
             name,

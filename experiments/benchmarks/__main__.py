@@ -18,7 +18,7 @@ from edgewright.experiments.benchmarks.rows import HEADER, Row, cells
 from edgewright.experiments.benchmarks.startup import startup
 from edgewright.experiments.benchmarks.timing import pinned
 from edgewright.experiments.benchmarks.versus import growth, llm
-from edgewright.experiments.cli_output import print_json, print_table
+from edgewright.experiments.cli_output import OneOf, print_json, print_table
 
 __all__ = ["BENCHMARKS", "LONG", "main"]
 
@@ -46,17 +46,20 @@ LONG = ("cluster", "fleet", "llm-1k", "llm-100k", "growth-1m", "memory-1m")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
+@click.argument("names", nargs=-1, type=OneOf(list(BENCHMARKS)), metavar="[NAME...]")
 @click.option("--json", "machine", is_flag=True, help="Print the rows as JSON.")
 @click.option("--update", is_flag=True, help="Put the rows of these benchmarks into README.md, in place of those of the last run.")
 def main(names: tuple[str, ...], machine: bool, update: bool) -> None:
-    """Run the benchmarks NAMES (none: all but the long ones) on one core, and print what they reached beside what is asked of them."""
+    """Run benchmarks by NAME (none: all but the long ones) on one core, and print what they reached beside what is asked of them."""
     core = pinned()
     chosen = names or tuple(name for name in BENCHMARKS if name not in LONG)
     found: dict[str, list[Row]] = {}
     for name in chosen:
         click.echo(f"{name} on core {core}", err=True)
-        found[name] = list(BENCHMARKS[name]())
+        try:
+            found[name] = list(BENCHMARKS[name]())
+        except ModuleNotFoundError as error:
+            raise click.ClickException(f"{name} needs {error.name}: pip install 'edgewright[benchmarks]'") from None
     rows = [row for group in found.values() for row in group]
     if machine:
         print_json([row.as_dict() for row in rows])

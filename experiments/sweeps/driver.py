@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from edgewright.experiments.sweeps.points import points_of
 from edgewright.experiments.sweeps.pools import Pool, open_pool
 from edgewright.experiments.sweeps.runs import Run, identified
-from edgewright.experiments.sweeps.spec import Precision, Spec, parsed
+from edgewright.experiments.sweeps.spec import Precision, Spec, SweepError, parsed
 from edgewright.experiments.sweeps.stopping import enough, interval
 from edgewright.experiments.sweeps.store import FIXED, Store, column_types
+from edgewright.simulator.errors import choices
 from edgewright.simulator.provenance import versions
 from edgewright.simulator.scenario import Scenario
 
@@ -65,8 +66,6 @@ class SweepResult:
         Raises KeyError, naming the nearest, for a figure that no run has.
         """
         import pandas as pd
-
-        from edgewright.simulator.errors import choices
 
         known = [name for name in self.frame.columns if name not in (*FIXED, *self.factors)]
         for name in figures:
@@ -152,6 +151,8 @@ class _Track:
     def note(self, replicate: int, figures: Mapping[str, Any]) -> None:
         """A replicate has ended with these figures."""
         metric = self.spec.precision.metric if self.spec.precision else ""
+        if metric and figures and metric not in figures:
+            raise SweepError(f"{self.spec.name}: precision.metric: runs have no figure {metric!r}; accepted: {choices(metric, figures)}")
         value = figures.get(metric)
         self.values[replicate] = nan if value is None else float(value)
 

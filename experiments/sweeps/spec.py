@@ -13,11 +13,15 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
+from edgewright.simulator.errors import Origin, choices, refusal, translate
 from edgewright.simulator.scenario import Scenario
 
 __all__ = ["Factor", "Precision", "Range", "Runs", "Spec", "SweepError", "Table", "parsed", "read_spec"]
 
 _QUANTITY = re.compile(r"^\s*(?P<number>[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?)\s*(?P<unit>[^\d\s].*)?$")
+
+
+_PYTHON = Origin()
 
 
 class SweepError(ValueError):
@@ -28,6 +32,14 @@ class Table(BaseModel):
     """A table of such a file: no other keys, and nothing changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        for key in data if isinstance(data, Mapping) else ():
+            if key not in cls.model_fields:
+                raise refusal("is no key here", choices(key, cls.model_fields), at=(key,), value=data[key])
+        return data
 
 
 class Range(Table):
@@ -135,28 +147,22 @@ Asked = TypeVar("Asked", bound=Runs)
 
 
 def read_spec(path: str | Path, kind: type[Asked]) -> tuple[Asked, Scenario]:
-    """A file that asks for runs of a scenario, and that scenario; raises `SweepError`, `ScenarioError` or FileNotFoundError."""
-    from edgewright.simulator.loader import read_document
+    """A file that asks for runs of a scenario, and that scenario; raises `SweepError` or `ScenarioError`."""
+    from edgewright.simulator.loader import read_table
 
     file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"{path} is no file; accepted: the path of a file that describes a {kind.__name__.lower()}")
-    found = parsed(read_document(file).data, kind, str(path))
+    document = read_table(file, f"the keys {', '.join(f'`{name}`' for name in kind.model_fields)}")
+    found = parsed(document.data, kind, document.origin)
     beside = file.parent / found.scenario
     return found, Scenario.load(beside if beside.is_file() else found.scenario)
 
 
-def parsed(data: Mapping[str, Any], kind: type[Asked], file: str = "<python>") -> Asked:
+def parsed(data: Mapping[str, Any], kind: type[Asked], origin: Origin = _PYTHON) -> Asked:
     """What plain tables ask for; raises `SweepError`."""
     try:
         return kind.model_validate(dict(data))
     except ValidationError as report:
-        error = report.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in error["loc"] if part not in ("values", "range"))
-        given = "" if error["type"] == "missing" or "accepted:" in error["msg"] else f"{error['input']!r}: "
-        accepted = f"; accepted: {', '.join(kind.model_fields)}" if error["type"] == "extra_forbidden" else ""
-        message = error["msg"].removeprefix("Value error, ")
-        raise SweepError(f"{file}:{f' {key}:' if key else ''} {given}{message}{accepted}") from None
+        raise SweepError(str(translate(report, origin, ("values", "range")))) from None
 
 
 def _number(value: float | str) -> tuple[float, str]:

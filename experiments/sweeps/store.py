@@ -43,7 +43,8 @@ class Store:
         text = json.dumps(identity, indent=1, sort_keys=True, default=str) + "\n"
         mark = directory / "sweep.json"
         if mark.is_file() and mark.read_text(encoding="utf-8") != text:
-            raise FileExistsError(f"{directory} holds another sweep, or one begun with other versions; accepted: a new directory")
+            problem = f"{directory} holds another sweep, or one begun with other versions"
+            raise FileExistsError(f"{problem}; accepted: another directory (`--out`), or another `name`")
         if not mark.is_file() and directory.exists() and any(each.name != ".lock" for each in directory.iterdir()):
             raise FileExistsError(f"{directory} exists and holds no sweep; accepted: a new directory, or that of this sweep to go on with")
         for part in ("runs", "scenarios"):

@@ -186,7 +186,7 @@ REFUSED = [
     ({"find": "front", "minimise": ["a", "b"], "factors": {"k": {"low": 1, "high": 2}}}, "steps, or `trials`"),
     ({"find": "best", "minimise": "a", "factors": {"k": [1]}, "meets": {"a": {}}}, "either `at_most` or `at_least`"),
     ({"find": "best", "minimise": "a", "factors": {"k": [1]}, "replications": 5, "most": 4}, "at least `replications`"),
-    ({"find": "best", "minimse": "a", "factors": {"k": [1]}}, "accepted: name, scenario"),
+    ({"find": "best", "minimse": "a", "factors": {"k": [1]}}, "did you mean 'minimise'"),
 ]
 
 

@@ -87,7 +87,7 @@ def test_random_samples_stay_in_their_ranges():
         ({"replications": 9, "precision": {"metric": "m", "most": 5}}, "at least `replications`"),
         ({"draws": True}, "2 and more"),
         ({"replications": 3, "draws": True, "precision": {"metric": "m"}}, "and none"),
-        ({"factor": {}}, "accepted: name, scenario"),
+        ({"factor": {}}, "did you mean 'factors'"),
     ],
 )
 def test_a_sweep_that_makes_no_sense_is_refused(given, says):

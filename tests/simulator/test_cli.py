@@ -178,7 +178,7 @@ def test_a_trace_needs_a_workload_to_replace() -> None:
 
 def test_a_missing_trace_is_bad_input(short: str) -> None:
     outcome = call("run", "quickstart", "--trace", "nowhere.csv", code=2)
-    assert "workloads.conversation.trace.file" in outcome.stderr
+    assert "'nowhere.csv' does not exist" in outcome.stderr
     assert sorted(path.name for path in Path().iterdir()) == ["short.yaml"]
 
 

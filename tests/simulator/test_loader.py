@@ -52,8 +52,8 @@ EXPLODING = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 REFUSED = {
     "empty": ("", "is empty", 1),
     "only a comment": ("# nothing\n", "is empty", 1),
-    "a list": ("- a\n- b\n", "holds list, not a table", 1),
-    "a word": ("hello\n", "holds str, not a table", 1),
+    "a list": ("- a\n- b\n", "holds a list, not a table", 1),
+    "a word": ("hello\n", "holds a text, not a table", 1),
     "not YAML": ("a: 1\nb: [1, 2\n", "is not YAML", 3),
     "a tab": ("a:\n\tb: 1\n", "is not YAML", 2),
     "two documents": ("a: 1\n---\nb: 2\n", "is not YAML", 2),

@@ -63,8 +63,8 @@ BAD: dict[str, tuple[str, Any, str, str, str]] = {
         "is missing",
         "link: NAME",
     ),
-    "wrong type": ("cluster.switches", "lan", "cluster.switches", "'lan'", "a valid tuple"),
-    "number for text": ("name", 7, "name", "7", "a valid string"),
+    "wrong type": ("cluster.switches", "lan", "cluster.switches", "'lan'", "a list"),
+    "number for text": ("name", 7, "name", "7", "a text"),
     "name with a dot": ("name", "a.b", "name", "'a.b'", "pattern"),
     "group name with a space": ("cluster.devices.my board", {"device": "rtx4090"}, "cluster.devices.my board", "'my board'", "pattern"),
     "unknown device": ("cluster.devices.gpu.device", "rtx4091", "cluster.devices.gpu.device", "'rtx4091'", "did you mean 'rtx4090'?"),
@@ -73,10 +73,10 @@ BAD: dict[str, tuple[str, Any, str, str, str]] = {
     "unknown end": (f"{LINK}.0.between", ["gpu", "wan"], f"{LINK}.0.between.1", "'wan'", "did you mean 'lan'?"),
     "three ends": (f"{LINK}.0.between", ["gpu", "lan", "pi"], f"{LINK}.0.between", "['gpu', 'lan', 'pi']", "at most 2 items"),
     "most packets lost": (f"{LINK}.0.loss", 0.5, f"{LINK}.0.loss", "0.5", "less than 0.5"),
-    "unknown congestion control": (f"{LINK}.0.congestion", "vegas", f"{LINK}.0.congestion", "'vegas'", "'cubic', 'reno', 'bbr' or 'none'"),
+    "unknown congestion control": (f"{LINK}.0.congestion", "vegas", f"{LINK}.0.congestion", "'vegas'", "bbr, cubic, none, reno"),
     "no connections": (f"{LINK}.0.connections", 0, f"{LINK}.0.connections", "0", "greater than or equal to 1"),
     "no window": (f"{LINK}.0.window", 0, f"{LINK}.0.window", "0", "greater than 0"),
-    "unknown duplex": (f"{LINK}.0.duplex", "both", f"{LINK}.0.duplex", "'both'", "'full', 'half' or 'shared'"),
+    "unknown duplex": (f"{LINK}.0.duplex", "both", f"{LINK}.0.duplex", "'both'", "full, half, shared"),
     "link name twice": (f"{LINK}.0.name", "slow", f"{LINK}.1.name", "'slow'", "used once"),
     "device name twice": ("cluster.switches", ["lan", "pi1"], "cluster.switches.1", "'pi1'", "used once"),
     "unknown model": ("services.chat.model", "llama-3.2-1", "services.chat.model", "'llama-3.2-1'", "did you mean 'llama-3.2-1b'?"),
@@ -334,7 +334,7 @@ def test_a_malformed_trace_line_is_refused(tmp_path: Path) -> None:
 
 def test_a_bad_model_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "abacus"}', encoding="utf-8")
-    with pytest.raises(ScenarioError, match=r"services\.chat\.model: .*abacus.*accepted: .*llama"):
+    with pytest.raises(ScenarioError, match=r"services\.chat\.model\.hf: .*abacus.*accepted: .*llama"):
         check(Scenario.load(written(tmp_path, changed(GOOD, "services.chat.model", {"hf": "config.json"}))))
 
 
