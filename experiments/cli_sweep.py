@@ -67,19 +67,12 @@ def sweep(
 
 def _print(summary: pd.DataFrame, result: SweepResult) -> None:
     """A row per point: its factors, then of each figure mean ± half-width, or mean and extremes over draws."""
+    from edgewright.experiments.sweeps.report import said
+
     figures = list(dict.fromkeys(summary["figure"]))
     rows = []
     for _, point in summary.groupby("point", sort=True):
         first = point.iloc[0]
-        spans = zip(*(point[name] for name in ("mean", "half_width", "low", "high")), strict=True)
-        cells = [_number(mean, half, low, high, result.drawn) for mean, half, low, high in spans]
+        cells = [said(row, result.drawn) for _, row in point.iterrows()]
         rows.append([*(str(first[key]) for key in result.factors), f"{first['runs'] - first['failed']}/{first['runs']}", *cells])
     print_table([*result.factors, "runs", *figures], rows)
-
-
-def _number(mean: float, half: float, low: float, high: float, drawn: bool) -> str:
-    if mean != mean:
-        return "-"
-    if drawn:
-        return f"{mean:.4g} ({low:.4g} to {high:.4g})"
-    return f"{mean:.4g}" if half != half else f"{mean:.4g} ± {half:.2g}"

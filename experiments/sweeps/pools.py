@@ -6,12 +6,14 @@ alone, and if it kills its process again, its outcome says so.
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, Protocol
 
 from edgewright.experiments.sweeps.runs import Outcome, Run, execute
@@ -82,7 +84,7 @@ class _Processes:
 
     @staticmethod
     def _fresh(jobs: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=load, initargs=(tuple(loaded()),))
+        return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(tuple(loaded()),))
 
     def submit(self, run: Run) -> None:
         try:
@@ -114,6 +116,19 @@ class _Processes:
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+
+
+def _begin(paths: Sequence[str]) -> None:
+    """First thing in a process of the pool: load what its parent has loaded, and end when it does, however hard that was killed."""
+    load(paths)
+    Thread(target=_follow, daemon=True).start()
+
+
+def _follow() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

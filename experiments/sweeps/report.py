@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgewright.experiments.sweeps.driver import SweepResult
 
-__all__ = ["write_report"]
+__all__ = ["said", "write_report"]
 
 _LINES = 24
 
@@ -94,10 +94,10 @@ def _map(rows: pd.DataFrame, factors: Sequence[str], figure: str) -> Drawing:
 def _rows(summary: pd.DataFrame, result: SweepResult, figures: Sequence[str]) -> Iterator[list[str]]:
     for _, rows in summary.groupby("point", sort=True):
         found = rows.set_index("figure")
-        yield [*(str(rows[key].iloc[0]) for key in result.factors), *(_said(found.loc[name], result.drawn) for name in figures)]
+        yield [*(str(rows[key].iloc[0]) for key in result.factors), *(said(found.loc[name], result.drawn) for name in figures)]
 
 
-def _said(row: Any, drawn: bool) -> str:
+def said(row: Any, drawn: bool) -> str:
     """A mean with its half-width, which is 0 where replications differ by rounding only; over draws, with the extremes."""
     mean, half, low, high = (float(row[name]) for name in ("mean", "half_width", "low", "high"))
     if not isfinite(mean):

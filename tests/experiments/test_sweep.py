@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from math import isclose, isnan, nan
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -224,6 +225,31 @@ def test_a_sweep_that_is_killed_goes_on_with_nothing_lost_and_nothing_run_twice(
     subprocess.run([*command, str(tmp_path / "cut"), str(jobs)], check=True)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")
+
+
+def test_no_process_outlives_a_sweep_that_is_killed(tmp_path):
+    """Only the sweep itself is killed, as the system does when memory runs out: its processes have no one to tell them."""
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    process = subprocess.Popen([sys.executable, str(script), str(tmp_path / "s"), "2"])
+    while not list((tmp_path / "s").glob("runs/p*.parquet")):
+        time.sleep(0.01)
+    children = [int(each) for each in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    process.kill()
+    process.wait()
+    assert len(children) >= 2
+    until = time.monotonic() + 10
+    while any(_lives(child) for child in children) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [child for child in children if _lives(child)] == []
+
+
+def _lives(process):
+    """Whether there is such a process that has not ended (a zombie has)."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 WORKER = """
