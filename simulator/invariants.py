@@ -56,13 +56,14 @@ def _jobs(simulation: Simulation) -> None:
 
 
 def _places(simulation: Simulation) -> Iterator[tuple[str, Request]]:
-    """Every job in flight with the replica that holds it, empty if it is on its way, aside, at the door or in a script."""
+    """Every job in flight with the replica that holds it, empty if it is on its way or back, aside, at the door or in a script."""
     for replica in simulation.replicas.values():
         yield from ((replica.name, request) for request in replica.waiting)
         yield from ((replica.name, request) for lane in replica.lanes for request in lane.running)
     for service in simulation.services.values():
         for place in (service.carrying, service.scripts, service.pending, service.recovery.aside):
             yield from (("", request) for request in place)
+    yield from (("", request) for request in simulation.machine.answers)
 
 
 def _bytes(simulation: Simulation) -> None:

@@ -98,6 +98,7 @@ class Machine:
         ledger: energy accounts; `traffic`: bytes by link resource.
         signals: what others subscribe to.
         stretches: runs of steps that are being jumped over; settled before anything reads accounts.
+        answers: jobs whose answer waits for a dead link.
     """
 
     def __init__(self, cluster: Cluster, env: simpy.Environment | None = None) -> None:
@@ -124,6 +125,7 @@ class Machine:
         self._ways_of = cluster
         self._sinks: dict[tuple[str, str], Callable[[float], None]] = {}
         self.stretches: dict[Any, None] = {}
+        self.answers: dict[Any, None] = {}
         self.clock_limits = ClockLimits(self)
         self.impair = Impairments(self)
         self.states = DeviceStates(self)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 from edgewright.hwmodels import Cluster
+from edgewright.simulator.answers import send_back
 from edgewright.simulator.assemble import Setup
 from edgewright.simulator.assemble_faults import fault_targets
 from edgewright.simulator.assemble_memory import Capacity, set_aside
@@ -197,7 +198,9 @@ class Simulation:
         """A source sends a job."""
 
         def ended(request: Request) -> None:
-            self._return(request, entry)
+            send_back(self.machine, request, entry, partial(closed, request))
+
+        def closed(request: Request) -> None:
             self.recorder.ended(request)
             if self.machine.signals.finished:
                 self.machine.signals.finished(request)
@@ -252,24 +255,6 @@ class Simulation:
         """A call was worth some of the caller's tokens, all at its end."""
         self.recorder.burst(request, tokens, self.now)
         request.emit(tokens, self.now, self.now)
-
-    def _return(self, request: Request, entry: str | None) -> None:
-        """The answer's way back, one small message per token: each is later by the time of one, and all are accounted.
-
-        How wrong: messages meet no other traffic on the way.
-        """
-        if request.status != "completed" or entry is None or request.location is None or request.job.egress_bytes_per_token <= 0.0:
-            return
-        bound = self.machine.way(request.location, entry, request.job.egress_bytes_per_token)
-        late = self.machine.alone(bound)
-        request.first_token = None if request.first_token is None else request.first_token + late
-        request.last_token = None if request.last_token is None else request.last_token + late
-        request.finished = self.now + late
-        messages = max(request.generated, 1)
-        for traffic, amount in bound.traffic:
-            traffic.arrived(amount * messages)
-        for account, joules in bound.joules:
-            account.put(joules * messages)
 
     def result(self) -> Result:
         """What has been recorded up to now; runs of steps that are being jumped over are cut, so that it holds their whole steps."""
