@@ -65,7 +65,7 @@ def stores(cluster: Cluster, device: str) -> bool:
 
 
 def fallible_devices(scenario: Scenario, cluster: Cluster) -> frozenset[str]:
-    """The devices that may go down and lose their memory: by a fault of the scenario, or by what feeds them."""
+    """The devices that may go down and lose their memory: by a fault of the scenario, by what feeds them, or with their host."""
     found: set[str] = set()
     for name, table in scenario.faults.items():
         names = (*table.targets, *(table.spread.targets if table.spread is not None else ()))
@@ -73,7 +73,8 @@ def fallible_devices(scenario: Scenario, cluster: Cluster) -> frozenset[str]:
             found.update(fault_targets(scenario, cluster, table, names, ("faults", name, "targets")))
     dark = [name for name, domain in scenario.power.items() if name in found or domain.breaker or domain.ports or _ends(domain)]
     heated = {name for name, group in scenario.cluster.instances().items() if group.heat is not None and _critical(cluster, name)}
-    return frozenset(heated | (found & set(cluster.devices))).union(*(domain_devices(scenario, name) for name in dark))
+    fallible = (heated | (found & set(cluster.devices))).union(*(domain_devices(scenario, name) for name in dark))
+    return frozenset(fallible | {card for card, host in cluster.hosts.items() if host in fallible})
 
 
 def _ends(domain: PowerDomain) -> bool:

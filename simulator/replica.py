@@ -160,6 +160,8 @@ class Replica:
     def hand_over(self) -> list[tuple[Request, Stage]]:
         """Stop all steps and give up every request, those in batches first; their keys and values stay until they are taken away."""
         self.abort()
+        if self.swap is not None:
+            self.swap.abort()
         batches = self.clear_batches()
         queue = list(self.waiting)
         self.waiting.clear()

@@ -6,6 +6,8 @@
     crashed                     `idle_W`: the board stays on
     awake                       `idle_W`, and what its engines draw
 
+A card is as its host is: what holds the host down holds the cards in it down, too.
+
 How wrong: falling asleep takes no time, and waking draws idle power; real boards take tenths of a second to suspend, and wake with a
 burst of a second or two near their peak. A carrier board is taken to stay on; many boards turn their regulators down, too.
 """
@@ -33,6 +35,9 @@ class DeviceStates:
         self._waking: dict[str, tuple[str, int]] = {}
         self._wakings = 0
         self._drawn: dict[tuple[str, str], float] = {}
+        self._cards: dict[str, list[str]] = {}
+        for card, host in machine.cluster.hosts.items():
+            self._cards.setdefault(host, []).append(card)
         for name in machine.cluster.devices:
             self._draw(name)
         machine.signals.causes.subscribe(self._changed)
@@ -82,6 +87,17 @@ class DeviceStates:
     def _changed(self, name: str, cause: Cause, holds: bool) -> None:
         if name in self.machine.cluster.devices:
             self._draw(name)
+        for card in self._cards.get(name, ()):
+            self._follow(card, name, cause, holds)
+
+    def _follow(self, card: str, host: str, cause: Cause, holds: bool) -> None:
+        """The same befalls a card; one that cannot sleep waits for its sleeping host, and draws on."""
+        still = cause.kind == "asleep" and self.machine.cluster.devices[card].sleep_W is None
+        mine = Cause("failed" if still else cause.kind, f"host {host}: {cause.by}")
+        if holds:
+            self.machine.up.hold(card, mine)
+        else:
+            self.machine.up.release(card, mine)
 
     def _draw(self, device: str) -> None:
         """Set every constant draw of a device to what its state asks."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgewright.hwmodels import Demand
 from edgewright.simulator.assemble_memory import kv_bytes_per_token
+from edgewright.simulator.bound import Bound
+from edgewright.simulator.operation import Operation
 
 if TYPE_CHECKING:
     from edgewright.simulator.assemble import Setup
@@ -47,6 +49,7 @@ class SwapSpace:
         self.held: dict[int, int] = {}
         self.out_bytes = 0.0
         self.in_bytes = 0.0
+        self._moving: dict[Operation, tuple[Any, float, bool]] = {}
 
     def take(self, request: Request, blocks: int) -> bool:
         """Set blocks aside for a request, if there is room."""
@@ -66,19 +69,32 @@ class SwapSpace:
         """Copy so many blocks on every device, out to the tier or back in: a SimPy process that ends when the last has arrived."""
         arrived, left = self.machine.env.event(), len(self.block_bytes)
 
-        def one_less(_: object) -> None:
+        def one_less(operation: Operation) -> None:
             nonlocal left
+            del self._moving[operation]
             left -= 1
             if not left:
                 arrived.succeed()
 
         for device, each in self.block_bytes.items():
-            demand = self._demand(device, blocks * each, inward).among(self._traffic.weight, self._traffic.priority)
-            self.machine.run(lambda demand=demand: demand, one_less)  # type: ignore[misc]
-        total = blocks * sum(self.block_bytes.values())
-        self.in_bytes += total * inward
-        self.out_bytes += total * (not inward)
+            bound = Bound(self.machine, self._demand(device, blocks * each, inward).among(self._traffic.weight, self._traffic.priority))
+            operation = Operation(self.machine, lambda bound=bound: bound, one_less)  # type: ignore[misc]
+            self._moving[operation] = arrived, blocks * each, inward
+            self._count(blocks * each, inward)
+            operation.submit()
         yield arrived
+
+    def abort(self) -> None:
+        """Stop what travels: the replica is down. Whoever waits for it goes on, and finds its requests gone."""
+        moving, self._moving = self._moving, {}
+        for operation, (_, nbytes, inward) in moving.items():
+            self._count(nbytes * (operation.cancel() - 1.0), inward)
+        for arrived in dict.fromkeys(arrived for arrived, _, _ in moving.values()):
+            arrived.succeed()
+
+    def _count(self, nbytes: float, inward: bool) -> None:
+        self.in_bytes += nbytes * inward
+        self.out_bytes += nbytes * (not inward)
 
     def _demand(self, device: str, nbytes: float, inward: bool) -> Demand:
         cluster = self.machine.cluster

@@ -1,9 +1,14 @@
 """Faults, one at a time, on small boards: what becomes of the job in flight, and when the replica serves again."""
 
+from dataclasses import replace
+
 import pytest
 
+from edgewright.hwmodels import Cluster
+from edgewright.hwmodels.ideal import ideal_device
 from edgewright.simulator import Scenario, ScenarioError, simulate
 from edgewright.simulator.availability import Cause
+from edgewright.simulator.machine import Machine
 
 ENGINE = {"preset": "ideal", "block_size": 16}
 SD = {"storage": {"sd": {"read": "90 MB/s", "write": "50 MB/s", "latency": "1 ms"}}}
@@ -326,3 +331,33 @@ def test_trying_again_at_once_uses_up_attempts_without_recursion():
     assert all(reason.endswith("(given up after 100 attempts)") for reason in jobs.reason)
     with pytest.raises(ScenarioError, match="accepted: pauses above 0"):
         scenario.override({"services.chat.failure.attempts": 5000})
+
+
+def test_a_card_goes_down_and_comes_back_with_its_host():
+    """The host crashes at 10 s for 20 s: its card is down for as long, and is free for jobs again when it has its weights back."""
+    tables = Scenario.load("hello").tables()
+    tables["cluster"]["devices"] = {"pc": {"device": "rpi5_8gb"}, "card": {"device": "rtx4090", "host": "pc"}}
+    tables["cluster"]["switches"] = ["hub"]
+    tables["cluster"]["links"] = [{"name": f"lan-{end}", "link": "eth_1g", "between": [end, "hub"]} for end in ("user", "pc", "card")]
+    tables["services"]["chat"] |= {"replicas": [{"name": "only", "devices": ["card"]}], "startup": {"weights": 2}}
+    tables |= {"power": {}, "faults": {"panic": {"kind": "crash", "targets": ["pc"], "at": [10], "lasts": 20}}}
+    found = simulate(Scenario.of(tables))
+    rows = found.faults.set_index("target")
+    assert list(rows.loc["card", ["kind", "start_s", "end_s"]]) == ["crashed", 10.0, 30.0]
+    assert rows.loc["card", "fault"].startswith("host pc: ")
+    outages = found.frame("availability").set_index("name").outages
+    assert (outages["pc"], outages["card"], outages["chat.only"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("kind", "watts"), [("crashed", 1.0), ("unpowered", 0.0), ("absent", 0.0), ("asleep", 1.0)])
+def test_a_card_draws_what_its_hosts_state_leaves_it(kind, watts):
+    """Shares of its idle power: a card that cannot sleep draws on while its host does."""
+    host, card = ideal_device(), replace(ideal_device(), idle_W=10.0)
+    machine = Machine(Cluster({"pc": replace(host, sleep_W=0.5), "card": card}, hosts={"card": "pc"}))
+    machine.up.hold("pc", Cause(kind, "test"))
+    machine.env.run(until=1.0)
+    machine.settle()
+    assert not machine.up("card")
+    assert machine.ledger.joules(["card"], 1.0, ("idle", "sleep")) == pytest.approx(10.0 * watts)
+    machine.up.release("pc", Cause(kind, "test"))
+    assert machine.up("card")

@@ -3,6 +3,7 @@
 import pytest
 
 from edgewright.simulator.assemble_memory import kv_bytes_per_token
+from edgewright.simulator.availability import Cause
 from edgewright.simulator.errors import ScenarioError
 
 SMALL = {"kv_capacity": "10.4 MB"}
@@ -143,4 +144,24 @@ def test_every_question_is_answered_whole_however_little_is_swapped(boards, spac
     assert set(jobs.output_tokens) == {120}
     assert jobs.preemptions.sum() > 5
     assert 0 < swap.peak <= swap.capacity
+    assert swap.used == 0
+
+
+@pytest.mark.parametrize("inward", [False, True])
+def test_what_a_crashed_replica_swaps_travels_no_further(crowded, inward):
+    """A crash in the middle of a copy, out or in: no byte moves after it, and none is counted that has not moved."""
+    simulation, *_ = crowded(SWAP)
+    swap, name = simulation.replicas["chat.only"].swap, "pi0.disk.read" if inward else "pi0.disk.write"
+    channel = simulation.machine.resources[name]
+    while not channel.activities and simulation.now < 60:
+        simulation.run_until(simulation.now + 0.05)
+    simulation.run_until(simulation.now + 0.5)
+    simulation.machine.up.hold("pi0", Cause("crashed", "test"))
+    simulation.machine.settle()
+    moved = channel.moved
+    assert 0 < moved < 14 * 16 * kv_bytes_per_token(simulation.replicas["chat.only"].setup)["pi0"]
+    assert (swap.in_bytes if inward else swap.out_bytes) == pytest.approx(moved)
+    simulation.run_until(simulation.now + 20)
+    simulation.machine.settle()
+    assert channel.moved == pytest.approx(moved)
     assert swap.used == 0
