@@ -84,6 +84,11 @@ class Heat:
         if name == self.device:
             self._leak()
 
+    @property
+    def most_leaked_W(self) -> float:
+        """Watts that leak with the die at its trip point, above which the governor does not let it stay."""
+        return max(0.0, self.governor.leakage * (self.thermal.trip - self.governor.reference))
+
     def run(self) -> Generator[Any, Any, None]:
         """The governor's SimPy process."""
         period, joules = self.governor.period, 0.0

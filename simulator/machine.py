@@ -129,8 +129,6 @@ class Machine:
         self.clock_limits = ClockLimits(self)
         self.impair = Impairments(self)
         self.states = DeviceStates(self)
-        for connection in cluster.connections:
-            self.ledger.account(connection.name, "idle").change(connection.link.idle_W, self.env.now)
 
     # -- operations ----------------------------------------------------------------------------------------------------------------
 

@@ -67,7 +67,9 @@ def build_power(scenario: Scenario, machine: Machine, recorder: Recorder, stream
         if isinstance(domain, Domain):
             _equip(power, domain, table, {device: group.priority for device, group in groups.items()}, recorder)
         names = domain.targets()
-        targets |= {each: Target(machine, each, groups[each.partition(".")[0]].priority) for each in names if each not in targets}
+        for each in (each for each in names if each not in targets):
+            leakage = power.heats[each].most_leaked_W if each in power.heats else 0.0
+            targets[each] = Target(machine, each, groups[each.partition(".")[0]].priority, leakage)
         own = stream.child(f"power.{name}")
         charge = partial(_charge, power, _above(scenario, name, power.domains))
         mine = [targets[each] for each in names]

@@ -15,12 +15,15 @@ class Target:
 
     Every controller may set two limits, and the lowest of all holds: a lock (`clock`, or `brake` until the next `clock`) and a cap
     (`watts`); and it may put a device to sleep. A command that arrives after a later one of its sort is too late and does nothing.
+
+    `leakage_W`: what a device may leak besides, with its die at its trip point.
     """
 
-    def __init__(self, machine: Machine, name: str, priority: int) -> None:
+    def __init__(self, machine: Machine, name: str, priority: int, leakage_W: float = 0.0) -> None:
         self.machine = machine
         self.name = name
         self.priority = priority
+        self.leakage_W = leakage_W
         self.device, _, engine = name.partition(".")
         self.spec: Device = machine.cluster.devices[self.device]
         self.unit = self.spec.engines[engine] if engine else self.spec.main_engine
@@ -68,11 +71,11 @@ class Target:
 
     def peak_W(self, clock: float) -> float:
         """The most that it can draw at that fraction of its clock: the module, or of an engine what its own supply gives."""
-        return peak_W(self.spec, clock) if self.whole else engine_peak_W(self.unit, clock)
+        return peak_W(self.spec, clock) + self.leakage_W if self.whole else engine_peak_W(self.unit, clock)
 
     def clock_for_watts(self, watts: float) -> float:
         """The highest clock whose `peak_W` is within `watts`."""
-        return clock_for_watts(self.spec, watts) if self.whole else engine_clock_for_watts(self.unit, watts)
+        return clock_for_watts(self.spec, watts - self.leakage_W) if self.whole else engine_clock_for_watts(self.unit, watts)
 
     def joules(self) -> float:
         """What it has drawn: its module, or its engine; the machine is settled."""

@@ -6,6 +6,8 @@
     crashed                     `idle_W`: the board stays on
     awake                       `idle_W`, and what its engines draw
 
+Either end of a link draws half of the link's `idle_W`; the end at a device without power, or that is not there, nothing.
+
 A card is as its host is: what holds the host down holds the cards in it down, too.
 
 How wrong: falling asleep takes no time, and waking draws idle power; real boards take tenths of a second to suspend, and wake with a
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING
 from edgewright.simulator.availability import Cause
 
 if TYPE_CHECKING:
+    from edgewright.hwmodels import Connection
     from edgewright.simulator.machine import Machine
 
 __all__ = ["DARK", "DeviceStates"]
@@ -38,6 +41,11 @@ class DeviceStates:
         self._cards: dict[str, list[str]] = {}
         for card, host in machine.cluster.hosts.items():
             self._cards.setdefault(host, []).append(card)
+        self._links: dict[str, list[Connection]] = {}
+        for connection in machine.cluster.connections:
+            for end in connection.ends:
+                self._links.setdefault(end, []).append(connection)
+            self._draw_link(connection)
         for name in machine.cluster.devices:
             self._draw(name)
         machine.signals.causes.subscribe(self._changed)
@@ -87,6 +95,8 @@ class DeviceStates:
     def _changed(self, name: str, cause: Cause, holds: bool) -> None:
         if name in self.machine.cluster.devices:
             self._draw(name)
+            for connection in self._links.get(name, ()):
+                self._draw_link(connection)
         for card in self._cards.get(name, ()):
             self._follow(card, name, cause, holds)
 
@@ -108,6 +118,11 @@ class DeviceStates:
         self._set(device, "board", spec.board_W if lit else 0.0)
         for attachment in self.machine.cluster.own_storages(device):
             self._set(f"{device}.{attachment.name}", "idle", attachment.storage.idle_W if lit else 0.0)
+
+    def _draw_link(self, connection: Connection) -> None:
+        """Half of its idle power at each end that has power; switches and entry points have."""
+        lit = [end not in self.machine.cluster.devices or self.powered(end) for end in connection.ends]
+        self._set(connection.name, "idle", connection.link.idle_W * sum(lit) / len(lit))
 
     def _set(self, owner: str, part: str, watts: float) -> None:
         before = self._drawn.get((owner, part), 0.0)

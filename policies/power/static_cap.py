@@ -30,6 +30,7 @@ class StaticCap:
 
     How wrong it can be: caps follow from peaks, so the sum is safe and often far below the budget in use. A real cap is enforced by a
     loop of its own with overshoots of milliseconds to seconds; here the device never exceeds it once the command has taken effect.
+    A die above its trip point leaks more than its peak says until its governor has cooled it down.
     Where even the lowest clocks exceed the budget, every target is capped to its lowest clock and the budget is exceeded.
     """
 

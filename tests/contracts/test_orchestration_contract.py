@@ -123,10 +123,15 @@ def test_the_length_of_an_answer_is_out_of_reach() -> None:
 
 
 def test_a_call_tells_when_the_job_is_done() -> None:
+    """Token by token: every call but the last of a job says that it is not."""
+    told: list[list[bool]] = []
+
     def one_by_one(job: JobView) -> Script:
-        done = False
-        while not done:
+        told.append([])
+        while not any(told[-1]):
             outcome = yield call("a", output=1)
-            done = bool(result_of(outcome)["done"])
+            told[-1].append(bool(result_of(outcome)["done"]))
 
     check_orchestration(Scripted(one_by_one))
+    assert max(map(len, told)) > 1
+    assert all(not any(each[:-1]) for each in told)

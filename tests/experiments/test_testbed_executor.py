@@ -176,7 +176,9 @@ def test_what_real_hosts_cannot_know_is_refused(plan, message):
 def test_what_messages_carry_is_accepted():
     """Each compute waits for the all-reduce, in which its host has a part, though barriers stand between."""
     plan = seq(par(*(Compute(n, SMALL) for n in NAMES)), Collective("allreduce", NAMES, 8.0), par(*(Compute(n, SMALL) for n in NAMES)))
-    check_carried(compile_plan(plan).strands[0])
+    strand = compile_plan(plan).strands[0]
+    check_carried(strand)
+    assert sum(isinstance(op, Compute) for op in strand.ops) == 2 * len(NAMES), "there was nothing to accept"
 
 
 @pytest.mark.parametrize(("rows", "name", "shape"), [(1, "gemv", (16, 64)), (5, "gemm", (5, 16, 64))])

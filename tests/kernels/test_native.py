@@ -1,10 +1,12 @@
 """The native library: built, found, refused, switched off; and the code paths of another processor, under an emulator."""
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
+import weakref
 
 import numpy as np
 import pytest
@@ -96,9 +98,16 @@ def test_arrays_that_c_would_misread_are_refused(arrays, message):
 
 def test_operands_are_kept_alive_by_the_call_they_are_bound_to():
     chosen = kernel("triad")
-    call = chosen.bound(chosen.operands((1000, 1), "fp32", np.random.default_rng(0)))
-    np.ones(100_000)  # would land where freed operands lay
+    operands = chosen.operands((1000, 1), "fp32", np.random.default_rng(0))
+    kept = [weakref.ref(each) for each in operands]
+    call = chosen.bound(operands)
+    del operands
+    gc.collect()
+    assert [each() for each in kept if each() is None] == []
     call()
+    del call
+    gc.collect()
+    assert [each() for each in kept if each() is not None] == []
 
 
 CROSS = shutil.which("aarch64-linux-gnu-gcc")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgewright.hwmodels import Cluster
-from edgewright.hwmodels.ideal import ideal_device
+from edgewright.hwmodels import Cluster, Connection
+from edgewright.hwmodels.ideal import ideal_device, ideal_link
 from edgewright.simulator import Scenario, ScenarioError, simulate
 from edgewright.simulator.availability import Cause
 from edgewright.simulator.machine import Machine
@@ -347,6 +347,20 @@ def test_a_card_goes_down_and_comes_back_with_its_host():
     assert rows.loc["card", "fault"].startswith("host pc: ")
     outages = found.frame("availability").set_index("name").outages
     assert (outages["pc"], outages["card"], outages["chat.only"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("kind", "ends"), [("crashed", 2), ("unpowered", 1), ("absent", 1)])
+def test_a_link_draws_at_the_ends_that_have_power(kind, ends):
+    """2 W of a link, 1 W at each end: for 10 s with both, for 10 s with one of them down."""
+    link = replace(ideal_link(1e6), idle_W=2.0)
+    machine = Machine(Cluster({"pi": ideal_device()}, ("hub",), (Connection("lan", ("pi", "hub"), link),)))
+    machine.env.run(until=10.0)
+    machine.up.hold("pi", Cause(kind, "test"))
+    machine.env.run(until=20.0)
+    assert machine.ledger.joules(["lan"], 20.0) == pytest.approx(10 * 2.0 + 10 * ends)
+    machine.up.release("pi", Cause(kind, "test"))
+    machine.env.run(until=30.0)
+    assert machine.ledger.joules(["lan"], 30.0) == pytest.approx(20 * 2.0 + 10 * ends)
 
 
 @pytest.mark.parametrize(("kind", "watts"), [("crashed", 1.0), ("unpowered", 0.0), ("absent", 0.0), ("asleep", 1.0)])

@@ -120,7 +120,10 @@ def test_a_group_of_links_is_no_other_that_begins_alike():
 
 
 def test_the_good_scenario_runs():
-    Simulation(Scenario.of(GOOD)).run_until(1.0)
+    simulation = Simulation(Scenario.of(GOOD))
+    simulation.run_until(1.0)
+    assert simulation.now == 1.0
+    assert set(simulation.faults) == set(GOOD["faults"])
 
 
 @pytest.mark.parametrize(("changes", "key", "accepted"), BAD.values(), ids=BAD)
