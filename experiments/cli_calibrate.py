@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgewright.experiments import cli_completion as completion
 from edgewright.experiments.cli_output import print_json, print_table
 from edgewright.experiments.cli_profile import print_profile, write_profile
 
@@ -32,7 +33,11 @@ _SPAN_SECONDS = 2.0
 )
 @click.option("--resume", is_flag=True, help="Go on with the timings beside --out, instead of starting anew.")
 @click.option("--name", help="Name of the device; absent: after the processor.")
-@click.option("--like", help=f"Device of the catalogue whose power it is taken to draw; absent: {_LIKE} (a GPU must be named).")
+@click.option(
+    "--like",
+    shell_complete=completion.devices,
+    help=f"Device of the catalogue whose power it is taken to draw; absent: {_LIKE} (a GPU must be named).",
+)
 @click.option("--torch", "through_torch", is_flag=True, help="Time PyTorch's kernels instead of ours.")
 @click.option("--device", default="cpu", show_default=True, help="With --torch: PyTorch's name of the device, e.g. cuda:0.")
 @click.option(

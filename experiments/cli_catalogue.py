@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgewright.experiments import cli_completion as completion
 from edgewright.experiments.cli_output import print_json, print_table, quantity
 from edgewright.experiments.cli_scenario import with_plugins
 
@@ -20,9 +21,9 @@ __all__ = ["device_named", "devices", "policies", "require_family", "schema"]
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.devices)
 @click.option("--profile", "profiles", multiple=True, type=click.Path(path_type=Path), help="A YAML file with devices of your own.")
-@click.option("--beside", help="Another device, whose figures stand beside those of NAME.")
+@click.option("--beside", shell_complete=completion.devices, help="Another device, whose figures stand beside those of NAME.")
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
 def devices(name: str | None, profiles: tuple[Path, ...], beside: str | None, machine: bool) -> None:
     """List the catalogue's devices, or every figure of the device NAME with where it comes from."""
@@ -63,7 +64,7 @@ def _own(profiles: Sequence[Path]) -> dict[str, Device]:
 
 
 @click.command()
-@click.argument("family", required=False)
+@click.argument("family", required=False, shell_complete=completion.families)
 @with_plugins
 @click.option("--json", "machine", is_flag=True, help="Print as JSON.")
 def policies(family: str | None, machine: bool) -> None:

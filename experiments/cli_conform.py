@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
+from edgewright.experiments import cli_completion as completion
 from edgewright.experiments.cli_output import print_json, print_table
 from edgewright.experiments.cli_scenario import changes_of, with_plugins
 
@@ -28,7 +29,7 @@ def conform() -> None:
 
 
 @conform.command("device")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.devices)
 @click.option("--profile", "profiles", multiple=True, type=click.Path(path_type=Path), help="A YAML file with devices of your own.")
 @_as_machine
 def _device(name: str, profiles: tuple[Path, ...], machine: bool) -> None:
@@ -41,7 +42,7 @@ def _device(name: str, profiles: tuple[Path, ...], machine: bool) -> None:
 
 
 @conform.command("model")
-@click.argument("source")
+@click.argument("source", shell_complete=completion.models)
 @_as_machine
 def _a_model(source: str, machine: bool) -> None:
     """Check a model: SOURCE is a Hugging Face config.json, a GGUF or ONNX file, or a name of the zoo."""
@@ -55,7 +56,14 @@ def _a_model(source: str, machine: bool) -> None:
 
 @conform.command("trace")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--format", "format_", default="azure", show_default=True, help="The trace format that the file is a sample of.")
+@click.option(
+    "--format",
+    "format_",
+    default="azure",
+    show_default=True,
+    shell_complete=completion.trace_formats,
+    help="The trace format that the file is a sample of.",
+)
 @with_plugins
 @_as_machine
 def _trace(file: Path, format_: str, machine: bool) -> None:
@@ -74,8 +82,8 @@ def _trace(file: Path, format_: str, machine: bool) -> None:
 
 
 @conform.command("policy")
-@click.argument("family")
-@click.argument("name")
+@click.argument("family", shell_complete=completion.families)
+@click.argument("name", shell_complete=completion.of_family)
 @click.option("--set", "changes", multiple=True, metavar="PARAMETER=VALUE", help="A parameter of the policy; may be repeated.")
 @with_plugins
 @_as_machine

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgewright.experiments import cli_completion as completion
 from edgewright.experiments.cli_output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ __all__ = ["reproduce"]
 
 
 @click.command()
-@click.argument("systems", nargs=-1, metavar="[NAME...]")
+@click.argument("systems", nargs=-1, metavar="[NAME...]", shell_complete=completion.systems)
 @click.option("--list", "listing", is_flag=True, help="Only say which systems there are, and what their claims are about.")
 @click.option("--json", "machine", is_flag=True, help="Print the rows as JSON.")
 @click.option("--jobs", type=click.IntRange(min=0), default=1, show_default=True, help="Processes; 0: one per core.")

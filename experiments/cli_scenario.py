@@ -7,7 +7,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
+
+from edgewright.experiments.cli_completion import scenarios
 
 if TYPE_CHECKING:
     from edgewright.simulator.scenario import Scenario
@@ -34,7 +35,7 @@ def with_plugins(command: Callable[..., Any]) -> Callable[..., Any]:
 def on_scenario(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the argument SCENARIO, which it receives read and changed by every `--set`; plugins are loaded before."""
 
-    @click.argument("scenario", shell_complete=_scenarios)
+    @click.argument("scenario", shell_complete=scenarios)
     @click.option(
         "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value, as `services.chat.kv=full`; may be repeated."
     )
@@ -69,14 +70,6 @@ def changes_of(given: Sequence[str]) -> dict[str, object]:
             raise ScenarioError("--set", key.strip(), "is set twice", "one value")
         changes[key.strip()] = value if relative(value) else parsed_value(value, f"--set {key.strip()}")
     return changes
-
-
-def _scenarios(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """What a shell proposes for SCENARIO: files, and the names of the shipped ones."""
-    from edgewright.simulator.loader import shipped_scenarios
-
-    names = [CompletionItem(name) for name in shipped_scenarios() if name.startswith(begun)]
-    return [*names, CompletionItem(begun, type="file")]
 
 
 def _changed(scenario: Scenario, changes: Sequence[str]) -> Scenario:

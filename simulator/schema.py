@@ -5,7 +5,8 @@ The tables themselves: `schema_cluster`, `schema_power`, `schema_services`, `sch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -19,7 +20,19 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
-__all__ = ["InputFile", "Name", "NamedTable", "Record", "RunWindow", "Slo", "Table", "input_file", "require_distinct", "require_known"]
+__all__ = [
+    "InputFile",
+    "Known",
+    "Name",
+    "NamedTable",
+    "Record",
+    "RunWindow",
+    "Slo",
+    "Table",
+    "input_file",
+    "require_distinct",
+    "require_known",
+]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)]
 """A name that the scenario gives: letters, digits, `_` and `-`, so that dotted keys and resource names stay readable."""
@@ -53,6 +66,23 @@ class Table(BaseModel):
         return data
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Pydantic metadata: names that editors propose for the annotated text, and with `others` do not insist on. It checks nothing itself.
+
+    Attributes:
+        names: gives them; called when the JSON schema is made, not when the package is imported.
+        others: whether files of the user's may add to them.
+    """
+
+    names: Callable[[], Iterable[str]]
+    others: bool = False
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        listed = {**handler(schema), "enum": sorted(self.names())}
+        return {"anyOf": [listed, {"type": "string"}]} if self.others else listed
+
+
 class NamedTable(Table):
     """A table of which one value, under `SHORT`, often says all: that value alone is short for the table."""
 
@@ -65,7 +95,10 @@ class NamedTable(Table):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string", "description": f"short for the table `{cls.SHORT}: ...`"}, handler(schema)]}
+        whole = handler(schema)
+        named = handler.resolve_ref_schema(whole)["properties"][cls.SHORT]
+        text = next(each for each in named.get("anyOf", [named]) if each.get("type") == "string")
+        return {"anyOf": [{**text, "description": f"short for the table `{cls.SHORT}: ...`"}, whole]}
 
 
 class RunWindow(Table):

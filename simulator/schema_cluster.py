@@ -6,7 +6,7 @@ group and something else becomes one connection per instance. Figures written be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from edgewright.hwmodels.units import Bytes, BytesPerSecond, Fraction, Seconds, Watts
 from edgewright.simulator.errors import ABSENT, choices, refusal
-from edgewright.simulator.schema import InputFile, Name, NamedTable, Table, require_distinct, require_known
+from edgewright.simulator.schema import InputFile, Known, Name, NamedTable, Table, require_distinct, require_known
 from edgewright.simulator.schema_choices import Choice
 from edgewright.simulator.schema_heat import HeatTable
 from edgewright.workloads.link_rates import LinkRate
@@ -38,6 +38,34 @@ class _RateChoice(Choice):
         return Choice.build(self, given)
 
 
+def _devices() -> tuple[str, ...]:
+    from edgewright.hwmodels import catalog
+
+    return (*catalog.devices(), *catalog.companions())
+
+
+def _links() -> tuple[str, ...]:
+    from edgewright.hwmodels import catalog
+
+    return catalog.links()
+
+
+def _storages() -> tuple[str, ...]:
+    from edgewright.hwmodels import catalog
+
+    return catalog.storages()
+
+
+def _families() -> Iterable[str]:
+    from edgewright.hwmodels.software import families
+
+    return families()
+
+
+_DeviceName: TypeAlias = Annotated[str, Known(_devices, others=True)]
+_LinkName: TypeAlias = Annotated[str, Known(_links)]
+_StorageName: TypeAlias = Annotated[str, Known(_storages)]
+_Family: TypeAlias = Annotated[str, Known(_families)]
 Course: TypeAlias = Annotated[LinkRate, _RateChoice("process", "course of rates", _rates)]
 
 
@@ -46,7 +74,7 @@ class StorageTable(NamedTable):
 
     SHORT: ClassVar[str] = "storage"
 
-    storage: str | None = Field(default=None, description="catalogue name; without it, `read`, `write` and `latency` are required")
+    storage: _StorageName | None = Field(default=None, description="catalogue name; without it, `read`, `write` and `latency` are required")
     read: BytesPerSecond | None = Field(default=None, gt=0, description="sequential read rate")
     write: BytesPerSecond | None = Field(default=None, gt=0, description="sequential write rate")
     random_read: BytesPerSecond | None = Field(default=None, gt=0, description="read rate of 4 KiB at random, many in flight")
@@ -72,9 +100,9 @@ class StorageTable(NamedTable):
 class DeviceGroup(Table):
     """Devices of one kind: a catalogue name, and the figures in which these differ from it."""
 
-    device: str = Field(description="catalogue name, or the name of a device in `device_files`")
+    device: _DeviceName = Field(description="catalogue name, or the name of a device in `device_files`")
     mode: str | None = Field(default=None, description="power mode of the catalogue (`30W`), absent: the whole device")
-    software: str | None = Field(
+    software: _Family | None = Field(
         default=None,
         description="family of software whose measured efficiencies its engines have, and whose host time per step and per sequence"
         " replicas have that start on it; absent: assumed efficiencies, and the host time of the engine preset",
@@ -120,7 +148,7 @@ class LinkGroup(Table):
     """A link between two ends, each a device, a group of devices, a switch or an entry point."""
 
     name: Name = Field(description="name of the connection; a group adds its instance's number")
-    link: str | None = Field(default=None, description="catalogue name; without it, `bandwidth` and `latency` are required")
+    link: _LinkName | None = Field(default=None, description="catalogue name; without it, `bandwidth` and `latency` are required")
     between: tuple[Name, Name] = Field(description="first and second end; both the same group: every pair of its instances")
     medium: Name | None = Field(default=None, description="shared air or wire: stations with the same medium share its airtime")
     bandwidth: BytesPerSecond | None = Field(default=None, gt=0, description="rate from the first end to the second")

@@ -27,7 +27,7 @@ from edgewright.policies.families import (
 from edgewright.simulator.errors import choices, refusal, translate
 from edgewright.simulator.loader import read_table
 from edgewright.simulator.presets import PRESETS, EnginePreset
-from edgewright.simulator.schema import InputFile, Name, NamedTable, Table, require_distinct
+from edgewright.simulator.schema import InputFile, Known, Name, NamedTable, Table, require_distinct
 from edgewright.simulator.schema_choices import PolicyChoice, ProcessChoice, chosen
 from edgewright.workloads import OutcomeSource
 from edgewright.workloads.changes import ModelChange
@@ -60,12 +60,27 @@ Routing: TypeAlias = Annotated[RoutingPolicy, PolicyChoice("routing")]
 ScalingChoice: TypeAlias = Annotated[ScalingPolicy, PolicyChoice("scaling")]
 
 
+def _zoo() -> tuple[str, ...]:
+    from edgewright.workloads import zoo
+
+    return zoo.names()
+
+
+def _formats() -> tuple[str, ...]:
+    from edgewright.workloads.formats import format_names
+
+    return format_names()
+
+
+_FormatName: TypeAlias = Annotated[str, Known(_formats, others=True)]  # case does not matter
+
+
 class ModelTable(NamedTable):
     """A model: a name of the zoo, or a file that describes one. A name alone is short for `{zoo: name}`."""
 
     SHORT: ClassVar[str] = "zoo"
 
-    zoo: str | None = Field(default=None, description="zoo name")
+    zoo: Annotated[str, Known(_zoo)] | None = Field(default=None, description="zoo name")
     hf: InputFile | None = Field(default=None, description="a Hugging Face config.json")
     gguf: InputFile | None = Field(default=None, description="a GGUF file; its metadata alone is read")
     onnx: InputFile | None = Field(default=None, description="an ONNX file; its graph alone is read")
@@ -90,7 +105,7 @@ class EngineTable(NamedTable):
 
     SHORT: ClassVar[str] = "preset"
 
-    preset: str = Field(default="ideal", description="which serving engine is imitated")
+    preset: Annotated[str, Known(lambda: PRESETS)] = Field(default="ideal", description="which serving engine is imitated")
     file: InputFile | None = Field(
         default=None,
         description="a YAML file with such a table `engine` in place of a preset (`edgewright calibrate --from-log` writes one)",
@@ -225,7 +240,7 @@ class ReplicaTable(Table):
     )
     each: Name | None = Field(default=None, description="a group: one replica on each of its instances")
     model: ModelTable | None = Field(default=None, description="a model of its own in place of the service's")
-    format: str | None = Field(default=None, description="a number format of its own in place of the service's")
+    format: _FormatName | None = Field(default=None, description="a number format of its own in place of the service's")
     partitioning: Partitioning = chosen("single", "how one inference is spread over the devices")
     residency: Residency = chosen("all_resident", "which weights are in memory")
     experts: Experts = chosen("resident", "which device or tier holds an expert")
@@ -252,7 +267,7 @@ class ServiceTable(Table):
     """What jobs are sent to."""
 
     model: ModelTable | None = Field(default=None, description="the model that the replicas run")
-    format: str | None = Field(
+    format: _FormatName | None = Field(
         default=None, description="number format of weights, KV cache and arithmetic; absent: a GGUF file's own, else fp16"
     )
     engine: EngineTable = Field(default_factory=EngineTable, description="the serving engine that the replicas imitate")

@@ -10,14 +10,13 @@ from pydantic import Field, model_validator
 
 from edgewright.hwmodels.units import Bytes, Fraction, Seconds
 from edgewright.simulator.errors import choices, refusal
-from edgewright.simulator.schema import InputFile, Name, Table
+from edgewright.simulator.schema import InputFile, Known, Name, Table
 from edgewright.simulator.schema_choices import ProcessChoice
 from edgewright.workloads import Feedback, LengthProcess, OpenProcess
 from edgewright.workloads.traces import trace_formats
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic.json_schema import JsonSchemaValue
+    from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
     from edgewright.workloads.prefixes import Prefixes
@@ -50,20 +49,20 @@ class TraceFormats:
 
         return core_schema.no_info_after_validator_function(self._known, handler(source))
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"enum": list(trace_formats())}
-
     def _known(self, name: str) -> str:
         if name not in trace_formats():
             raise refusal("is no trace format", choices(name, trace_formats()), value=name)
         return name
 
 
+_TraceFormat: TypeAlias = Annotated[str, TraceFormats(), Known(trace_formats, others=True)]
+
+
 class TraceTable(Table):
     """A recorded trace to replay: its first request arrives at time 0."""
 
     file: InputFile = Field(description="the trace, as published; `.gz` is read too")
-    format: Annotated[str, TraceFormats()] = Field(default="azure", description="Azure CSV, Mooncake JSONL, BurstGPT CSV, or one of yours")
+    format: _TraceFormat = Field(default="azure", description="Azure CSV, Mooncake JSONL, BurstGPT CSV, or one of yours")
 
 
 class PrefixTable(Table):

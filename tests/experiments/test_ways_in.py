@@ -168,3 +168,52 @@ def test_processes_of_a_sweep_load_the_plugin_too(run_fresh, tmp_path):
     said = json.loads(run_fresh(f"from edgewright.experiments.cli import main\nmain({words})", cwd=tmp_path))
     assert [point["failed"] for point in said["points"]] == [0, 0]
     assert said["points"][0]["mean"] == said["points"][1]["mean"]  # one replica: every policy routes alike
+
+
+def test_the_schema_proposes_the_names_that_there_are():
+    tables = Scenario.file_schema()["$defs"]
+
+    def proposed(table, key):
+        whole = tables[table].get("anyOf", [tables[table]])[-1]["properties"][key]
+        return next(each["enum"] for each in (whole, *whole.get("anyOf", ())) if "enum" in each)
+
+    assert "rpi5_8gb" in proposed("DeviceGroup", "device")
+    assert "eth_1g" in proposed("LinkGroup", "link")
+    assert "nvme_gen3" in proposed("StorageTable", "storage")
+    assert "llama-3.2-1b" in proposed("ModelTable", "zoo")
+    assert "llama-3.2-1b" in tables["ModelTable"]["anyOf"][0]["enum"]
+    assert "q4_0" in proposed("ServiceTable", "format")
+    assert "vllm" in proposed("EngineTable", "preset")
+    assert "azure" in proposed("TraceTable", "format")
+    assert {"type": "string"} in tables["DeviceGroup"]["properties"]["device"]["anyOf"]  # a device of the user's file
+
+
+def completed(monkeypatch, line):
+    """What bash would be offered for the last word of the line."""
+    words = line.split(" ")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+    found = CliRunner().invoke(
+        main, [], prog_name="edgewright", complete_var="_EDGEWRIGHT_COMPLETE", env={"_EDGEWRIGHT_COMPLETE": "bash_complete"}
+    )
+    return [each.partition(",")[2] for each in found.stdout.split()]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("edgewright con", "conform"),
+        ("edgewright run hel", "hello"),
+        ("edgewright devices rpi5_8", "rpi5_8gb"),
+        ("edgewright devices rpi5_8gb --beside rpi4_8", "rpi4_8gb"),
+        ("edgewright policies rou", "routing"),
+        ("edgewright reproduce flo", "flover"),
+        ("edgewright conform policy routing least", "least_loaded"),
+        ("edgewright conform model llama-3.2-1", "llama-3.2-1b"),
+        ("edgewright conform trace a.csv --format bur", "burstgpt"),
+        ("edgewright new a.yaml --like cam", "camera"),
+        ("edgewright calibrate --like rpi5_8", "rpi5_8gb"),
+    ],
+)
+def test_the_shell_is_offered(line, offered, monkeypatch):
+    assert offered in completed(monkeypatch, line)
