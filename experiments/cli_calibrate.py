@@ -95,7 +95,18 @@ def calibrate(
 
         calibrate_torch(device, quick, only, out, resume, name, like, machine)
         return
-    like = like or _LIKE
+    found = _calibrated(quick, only, out, resume, name, like or _LIKE, _reader(energy, meter, meter_columns))
+    write_profile(out, found)
+    if machine:
+        print_json(found["calibration"])
+    else:
+        print_profile(found, out)
+
+
+def _calibrated(
+    quick: bool, only: Sequence[str], out: Path, resume: bool, name: str | None, like: str, source: Reader | Reading
+) -> dict[str, Any]:
+    """The profile of this machine, its timings stored beside `out`."""
     from edgewright.hwmodels import catalog
     from edgewright.hwmodels.calibration import TimingFile
     from edgewright.hwmodels.calibration.timing import machine_facts
@@ -107,7 +118,6 @@ def calibrate(
             raise ScenarioError("calibrate", "--only", f"{each!r} is no kernel", choices(each, kernel_names(), "edgewright kernels"))
     if like not in catalog.devices():
         raise ScenarioError("calibrate", "--like", f"{like!r} is no device", choices(like, catalog.devices(), "edgewright devices"))
-    source = _reader(energy, meter, meter_columns)
     beside = out.with_suffix(".timings.jsonl")
     if not resume:
         beside.unlink(missing_ok=True)
@@ -116,12 +126,7 @@ def calibrate(
     except ValueError as error:
         raise ScenarioError(str(beside), "", str(error), "timings of this machine, or a run without --resume") from None
     _time(file, quick, only)
-    found = _fitted(file, name, like, source)
-    write_profile(out, found)
-    if machine:
-        print_json(found["calibration"])
-    else:
-        print_profile(found, out)
+    return _fitted(file, name, like, source)
 
 
 def _time(file: TimingFile, quick: bool, only: Sequence[str]) -> None:

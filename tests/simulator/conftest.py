@@ -245,20 +245,7 @@ def _power(rng):
             "value": [0.7, 0.8, 1.0, 150.0, 0.6, np.nan],
             "effective_s": [61.0, 62.0, 121.0, 240.0, 281.0, np.nan],
         },
-        "faults": {
-            "fault": ["reboots", "cuts"],
-            "kind": ["crash", "link_down"],
-            "target": ["orin0", "lan0"],
-            "start_s": [100.0, 390.0],
-            "end_s": [130.0, np.nan],
-        },
-        "availability": {
-            "what": ["device", "link", "replica", "service"],
-            "name": ["orin0", "lan0", "chat.0", "chat"],
-            "up": [0.925, 0.975, 0.9, 1.0],
-            "outages": [1, 1, 1, 0],
-            "repair_s": [30.0, np.nan, 40.0, np.nan],
-        },
+        **_faults(),
         "power_events": {"time_s": [90.0, 150.0], "name": ["rack"] * 2, "event": ["power_lost", "power_back"], "value": [0.1, 0.2]},
         "thermal": {
             "device": ["orin0"] * len(start),
@@ -283,6 +270,25 @@ def _power(rng):
             "owner": ["orin0", "orin0", "orin0", "orin0", "rack"],
             "part": ["idle", "static", "dynamic", "board", "supply"],
             "joules": [20e3, 5e3, 30e3, 6e3, 11e3],
+        },
+    }
+
+
+def _faults():
+    return {
+        "faults": {
+            "fault": ["reboots", "cuts"],
+            "kind": ["crash", "link_down"],
+            "target": ["orin0", "lan0"],
+            "start_s": [100.0, 390.0],
+            "end_s": [130.0, np.nan],
+        },
+        "availability": {
+            "what": ["device", "link", "replica", "service"],
+            "name": ["orin0", "lan0", "chat.0", "chat"],
+            "up": [0.925, 0.975, 0.9, 1.0],
+            "outages": [1, 1, 1, 0],
+            "repair_s": [30.0, np.nan, 40.0, np.nan],
         },
     }
 
