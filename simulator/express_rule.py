@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["express_of", "obstacles"]
 
-WORTH = 2000
-"""Expected jobs from which on the compiled loop pays for being loaded (half a second)."""
+WORTH = {True: 1000, False: 10_000}
+"""Expected jobs from which on a compiled loop pays for being loaded (0.6 s), of models that yield tokens (True) and others: a job costs
+the general path about a millisecond, and 60 microseconds."""
 
 
 def express_of(simulation: Simulation) -> Express | None:
@@ -45,14 +46,14 @@ def express_of(simulation: Simulation) -> Express | None:
 
 def obstacles(simulation: Simulation) -> Iterator[str]:
     """What keeps a scenario from running express, in words; nothing if it may."""
-    rates = []
+    rates, worth = [], WORTH[any(replica.model.generates for replica in simulation.replicas.values())]
     for process in simulation.sources.values():
         arrivals = process.source.arrivals
         rates.append(arrivals.mean_rate if isinstance(arrivals, OpenProcess) else None)
         if not isinstance(arrivals, OpenProcess) or process.source.prefixes is not None or process.entry is not None:
             yield "jobs follow others, begin alike, or travel"
-    if None in rates or sum(rate for rate in rates if rate is not None) * simulation.window[1] < WORTH:
-        yield f"fewer than {WORTH} jobs are expected"
+    if None in rates or sum(rate for rate in rates if rate is not None) * simulation.window[1] < worth:
+        yield f"fewer than {worth} jobs are expected"
     yield from _around(simulation)
     replicas = list(simulation.replicas.values())
     if len(simulation.services) != 1 or len(replicas) != 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,53 +21,76 @@ _NUMPY: dict[str, Any] = {"int": np.int64, "float": np.float64, "bool": np.bool_
 
 
 class Texts(Sequence[str]):
-    """A column of texts, of which few differ."""
+    """A column of texts, of which few differ. As long as all are the same, it is but that text, and how often."""
 
-    __slots__ = ("_codes", "_names")
+    __slots__ = ("_codes", "_count", "_names")
 
     def __init__(self) -> None:
         self._names: dict[str, int] = {}
         self._codes = array("q")
+        self._count = 0
 
-    def put(self, texts: Iterable[str]) -> None:
+    def _number(self, text: str) -> int:
+        """The number of a text that comes; with the second that differs, the numbers of all rows are kept."""
+        names = self._names
+        if text not in names:
+            if len(names) == 1:
+                self._codes = array("q", bytes(8 * self._count))
+            names[text] = len(names)
+        return names[text]
+
+    def put(self, texts: Sequence[str]) -> None:
         """Texts more."""
         names = self._names
         for text in texts:
             if text not in names:
-                names[text] = len(names)
-            self._codes.append(names[text])
+                self._number(text)
+        if len(names) > 1:
+            self._codes.extend(map(names.__getitem__, texts))
+        self._count += len(texts)
 
     def repeat(self, text: str, count: int) -> None:
         """One text, so many times more."""
-        self._codes.extend(array("q", [self._names.setdefault(text, len(self._names))]) * count)
+        number = self._number(text)
+        if len(self._names) > 1:
+            self._codes.extend(array("q", [number]) * count)
+        self._count += count
 
     def extend(self, texts: Sequence[str], codes: NDArray[np.int64]) -> None:
         """So many texts more as there are codes, which are places in `texts`."""
-        known = np.array([self._names.setdefault(text, len(self._names)) for text in texts], np.int64)
-        self._codes.frombytes(known[codes].view(np.uint8).data)
+        known = np.zeros(len(texts), np.int64)
+        for place in np.flatnonzero(np.bincount(codes)).tolist():
+            known[place] = self._number(texts[place])
+        if len(self._names) > 1:
+            self._codes.frombytes(known[codes].view(np.uint8).data)
+        self._count += len(codes)
 
     def __len__(self) -> int:
-        return len(self._codes)
+        return self._count
 
     def __getitem__(self, index: Any) -> Any:
         names = list(self._names)
-        found = self._codes[index]
-        return [names[code] for code in found] if isinstance(index, slice) else names[found]
+        if len(names) > 1:
+            found = self._codes[index]
+            return [names[code] for code in found] if isinstance(index, slice) else names[found]
+        places = range(self._count)[index]
+        return names * len(places) if isinstance(index, slice) else names[0]
 
     def __iter__(self) -> Iterator[str]:
-        names = list(self._names)
-        return (names[code] for code in self._codes)
+        return iter(self[:])
 
     def __delitem__(self, index: slice) -> None:
+        self._count -= len(range(self._count)[index])
         del self._codes[index]
-        if not self._codes:
+        if not self._count:
             self._names.clear()
 
     def values(self, count: int) -> NDArray[Any]:
-        """The first of them as an array of objects, equal texts the same object."""
+        """The first of them as an array of objects, equal texts the same object; if all are the same, none but that is held."""
         names = np.array(list(self._names), dtype=object)
-        codes = np.frombuffer(self._codes, np.int64, count) if count else np.empty(0, np.int64)
-        return names[codes] if len(names) else np.empty(0, dtype=object)
+        if len(names) <= 1:
+            return np.broadcast_to(names[0], (count,)) if count else np.empty(0, dtype=object)
+        return names[np.frombuffer(self._codes, np.int64, count)] if count else np.empty(0, dtype=object)
 
 
 class _Cells(Mapping[str, Any]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,13 @@ PACKAGES = ("edgewright", "simpy", "numpy", "networkx", "pydantic")
 def versions() -> dict[str, str]:
     """What results depend on besides the scenario: versions of the package and of what it computes with, the kind of processor, plugins."""
     plugins = {f"plugin {Path(path).name}": digest for path, digest in loaded().items()}
-    return {**{name: version(name) for name in PACKAGES}, "python": platform.python_version(), "machine": platform.machine(), **plugins}
+    return {**{name: _installed(name) for name in PACKAGES}, "python": platform.python_version(), "machine": platform.machine(), **plugins}
+
+
+@cache
+def _installed(package: str) -> str:
+    """The version of a package, for which its metadata are read once."""
+    return version(package)
 
 
 def topology_of(cluster: Cluster, scenario: Scenario) -> Topology:

@@ -161,7 +161,7 @@ class Codes:
     def of(self, names: NDArray[Any]) -> NDArray[np.intp]:
         """The number of each name in a column of texts; new names get the next ones."""
         numbers = self._numbers
-        if len(names) and bool((names == names[0]).all()):
+        if len(names) and (names.strides == (0,) or bool((names == names[0]).all())):
             return np.full(len(names), numbers.setdefault(names[0], len(numbers)), np.intp)
         return np.fromiter((numbers.setdefault(name, len(numbers)) for name in names), np.intp, len(names))
 

@@ -93,7 +93,7 @@ def require_same(fast, slow):
 @pytest.fixture(autouse=True)
 def worth_it(monkeypatch):
     """Express however few the jobs."""
-    monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", 0)
+    monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", {True: 0, False: 0})
 
 
 def failed(result):
@@ -243,12 +243,12 @@ def test_a_power_policy_or_a_fault_keeps_a_scenario_on_the_general_path():
 
 def test_few_jobs_are_not_worth_compiled_code_and_nobody_who_may_look_gets_it(monkeypatch):
     assert Simulation(Scenario.of(board())).express is None
-    monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", 2000)
+    monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", {True: 2000, False: 2000})
     assert Simulation(Scenario.of(board()), express=True).express is None
 
 
 def test_simulate_runs_express_where_it_may(monkeypatch):
     tables = board(2.0, 10)
     fast = simulate(Scenario.of(deepcopy(tables)))
-    monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", 2000)
+    monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", {True: 2000, False: 2000})
     require_same(fast, simulate(Scenario.of(deepcopy(tables))))

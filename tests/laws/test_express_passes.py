@@ -20,7 +20,7 @@ TABLES = ("jobs", "steps", "queue", "energy", "resources", "replicas", "memory",
 @pytest.fixture(autouse=True)
 def worth_it(monkeypatch):
     """Express however few the jobs."""
-    monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", 0)
+    monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", {True: 0, False: 0})
 
 
 def camera(rate=20.0, **more):

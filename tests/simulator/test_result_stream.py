@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewright.simulator import Scenario, Simulation, recorder, simulate, stored, summary
-from edgewright.simulator.growing import Growing
+from edgewright.simulator.growing import Growing, Texts
 from edgewright.simulator.recorder_sink import STREAMED, Sink
 from edgewright.simulator.report import latency
 from edgewright.simulator.result import Result
@@ -85,6 +85,30 @@ def test_a_growing_table_gives_what_was_put_in():
     }
     assert [values.tolist() for values in rows.first(1).values()] == [["b"], [3.0], [5], [9]]
     assert (len(rows), rows.columns["replica"][0], list(rows.columns["replica"])) == (1, "b", ["b"])
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "", "c"]), max_size=5), max_size=6), st.integers(0, 9), st.data())
+def test_texts_are_what_was_put_in_however_it_came(parts, taken, data):
+    texts, expected = Texts(), []
+    for part in parts:
+        way = data.draw(st.sampled_from(["put", "repeat", "extend"]))
+        if way == "put":
+            texts.put(part)
+        elif way == "repeat":
+            part = part[:1] * len(part)
+            if part:
+                texts.repeat(part[0], len(part))
+        else:
+            known = ["c", "b", "a", ""]
+            texts.extend(known, np.array([known.index(each) for each in part], np.int64))
+        expected += part
+    assert texts.values(min(taken, len(expected))).tolist() == expected[:taken]
+    del texts[:taken]
+    expected = expected[taken:]
+    texts.put(("b",))
+    expected.append("b")
+    assert (len(texts), list(texts), texts[-1], texts[1:3]) == (len(expected), expected, "b", expected[1:3])
+    assert texts.values(len(expected)).tolist() == expected
 
 
 def test_rows_that_were_lent_stay_as_they_were_when_more_come():
