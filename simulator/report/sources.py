@@ -53,7 +53,7 @@ def _balance(run: Recorded, key: str, domain: str, bins: Bins, left_out: str) ->
     """Stacked watts of what gave energy under the line of what was drawn; below it the charge of the battery."""
     battery = bool(np.isfinite(bins["charge"]).any())
     means = _spread(bins)
-    traces = [trace for index, given in enumerate(_GIVEN) for trace in _area(means, *given, first=index == 0)]
+    traces = [trace for given in _GIVEN for trace in _area(means, *given)]
     traces.append(_step(means, "drawn at the plug", means["load_J"], {"color": INK, "width": 2}))
     if bins["curtailed_J"].any():
         offered = means["sun_J"] + means["curtailed_J"]
@@ -73,7 +73,7 @@ _CHARGE: dict[str, Any] = {"name": "charge", "yaxis": "y2", "line": {"color": PA
 
 
 def _spread(bins: Bins) -> dict[str, Floats]:
-    """Joules of so many equal spans at most; what the battery gave, or took (negative), closes the balance."""
+    """Joules of at most `BINS` equal spans; what the battery gave, or took (negative), closes the balance."""
     counts = -(-len(bins["start_s"]) // BINS)
     first = np.arange(0, len(bins["start_s"]), counts)
     summed = {name: np.add.reduceat(bins[name], first) for name in ("load_J", "sun_J", "curtailed_J", "grid_J", "unmet_J")}
@@ -82,7 +82,7 @@ def _spread(bins: Bins) -> dict[str, Floats]:
     return summed | {"start_s": bins["start_s"][first], "end_s": ends, "battery_J": summed["load_J"] - given}
 
 
-def _area(means: Mapping[str, Floats], name: str, column: str, shade: str, first: bool) -> Iterator[dict[str, Any]]:
+def _area(means: Mapping[str, Floats], name: str, column: str, shade: str) -> Iterator[dict[str, Any]]:
     """One part of the stack; none where nothing came from there."""
     watts = np.maximum(means[column], 0.0)
     if (watts > 1e-9 * means["load_J"].max(initial=1e-12)).any():
