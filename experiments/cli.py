@@ -55,8 +55,10 @@ class Edgewright(click.Group):
             from edgewright.experiments.sweeps.spec import SweepError
             from edgewright.policies.plugins import PluginError
             from edgewright.simulator.errors import ScenarioError
+            from edgewright.simulator.result_meta import MetaError
+            from edgewright.simulator.tables import TableError
 
-            if not isinstance(error, ScenarioError | SweepError | PluginError):
+            if not isinstance(error, ScenarioError | SweepError | PluginError | MetaError | TableError):
                 raise
             raise BadInput(str(error)) from None
 

@@ -50,6 +50,8 @@ class Checked:
 
 def check(scenario: Scenario) -> Checked:
     """Build everything that the scenario describes, short of running it. Raises `ScenarioError` for the first thing that cannot work."""
+    if not hasattr(scenario, "cluster"):
+        raise TypeError(f"{scenario!r} is no scenario; accepted is what `Scenario.load` gives")
     cluster = _cluster(scenario)
     _require_connected(scenario, cluster)
     require_power(scenario, cluster)

@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from edgewright.simulator.result_meta import Meta
+from edgewright.simulator.result_meta import Meta, MetaError
 from edgewright.simulator.stored import StoredTable, TableWriter, groups
 from edgewright.simulator.tables import TABLES, Columns
 
@@ -55,11 +55,14 @@ def write_run(meta: Meta, figures: Mapping[str, Any], directory: Path) -> None:
 
 
 def read_meta(directory: Path) -> dict[str, Any]:
-    """The metadata of a result directory; raises FileNotFoundError, saying what is missing."""
+    """The metadata of a result directory; raises FileNotFoundError, saying what is missing, and `MetaError` where it cannot be read."""
     path = directory / _RUN
     if not path.is_file():
         raise FileNotFoundError(f"{directory} is not a result directory: it holds no {_RUN}")
-    meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["meta"]
+    try:
+        meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["meta"]
+    except (ValueError, KeyError, TypeError):
+        raise MetaError(f"{path}: is not what a run writes; accepted is a result directory as `edgewright run` leaves it") from None
     return meta
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -127,9 +128,12 @@ def build_device(name: str, entry: Mapping[str, Any], family: Mapping[str, Any] 
     common = {**FAMILY, **(family or {}), **entry}
     pools, buses = _memories(name, entry, parse(common["reserved_bytes"], "byte"))
     bus = next(iter(buses.values()))
+    _check_table(f"{name}.engines", entry["engines"], "engines by name, the first being where work goes")
     engines = {str(unit): _engine(f"{name}.{unit}", str(unit), figures, bus, common) for unit, figures in entry["engines"].items()}
     shared = {key: float(common[key]) for key in ("board_W", "supply_efficiency", "nic_seconds_per_message")}
     figures: dict[str, Any] = shared | _amounts(name, entry, _DEVICE_UNITS)
+    if figures["idle_W"] > figures["tdp_W"]:
+        raise ValueError(f"{name}.idle_W: {figures['idle_W']:g} W is above tdp_W; accepted are at most {figures['tdp_W']:g} W")
     provenance = _device_provenance(entry, common)
     figures["uncertainty"] = {str(key): _spread(f"{name}.uncertainty.{key}", value) for key, value in entry.get("uncertainty", {}).items()}
     figures["correlations"] = {
@@ -225,6 +229,7 @@ def _correlations(where: str, value: object) -> tuple[float, float, float]:
 
 def _memories(name: str, entry: Mapping[str, Any], reserved: float) -> tuple[dict[str, Pool], dict[str, Bus]]:
     """The main memory first, then the tiers; each hangs on a bus of its own name (`dram` for the pool `ram`)."""
+    _check_table(f"{name}.memory", entry["memory"], "`capacity` and `bandwidth`")
     main = {str(entry["memory"].get("pool", "ram")): entry["memory"]}
     pools, buses = {}, {}
     for index, (pool, figures) in enumerate((main | dict(entry.get("tiers", {}))).items()):
@@ -246,7 +251,7 @@ def _engine(where: str, name: str, entry: Mapping[str, Any], bus: Bus, common: M
     return Engine(
         name=name,
         kind=str(entry["kind"]),
-        peaks={str(dtype): float(peak) for dtype, peak in entry["peaks"].items()},
+        peaks=_numbers(f"{where}.peaks", entry["peaks"], "operations per second by format"),
         bus=bus.name,
         efficiency=_efficiencies(entry),
         clocks=tuple(float(step) for step in entry.get("clocks", ())),
@@ -309,9 +314,29 @@ def _check_choice(where: str, entry: Mapping[str, Any], key: str, accepted: tupl
         raise ValueError(f"{where}.{key}: {entry[key]!r} is not accepted: it must be {', '.join(accepted[:-1])} or {accepted[-1]}")
 
 
+def _check_table(where: str, entry: object, holds: str) -> None:
+    if not isinstance(entry, Mapping) or not entry:
+        raise ValueError(f"{where}: {entry!r} is no table; accepted is a table of {holds}")
+
+
+def _numbers(where: str, entry: object, holds: str) -> dict[str, float]:
+    """A table of positive numbers by name."""
+    _check_table(where, entry, holds)
+    found = {}
+    for name, value in cast("Mapping[str, Any]", entry).items():
+        try:
+            found[str(name)] = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{where}.{name}: {value!r} is no number; accepted are {holds}") from None
+    return found
+
+
 def _check_keys(where: str, entry: Mapping[str, Any], accepted: set[str], required: set[str]) -> None:
+    _check_table(where, entry, f"figures: {', '.join(sorted(required))} at least")
     unknown, missing = sorted(set(entry) - accepted), sorted(required - set(entry))
     if unknown:
-        raise ValueError(f"{where}: unknown key {', '.join(unknown)}; accepted are {', '.join(sorted(accepted))}")
+        near = get_close_matches(str(unknown[0]), accepted, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{where}: unknown key {', '.join(map(str, unknown))}; accepted are {', '.join(sorted(accepted))}{hint}")
     if missing:
-        raise ValueError(f"{where}: missing {', '.join(missing)}")
+        raise ValueError(f"{where}: missing {', '.join(missing)}; accepted is a value for each")

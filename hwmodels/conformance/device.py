@@ -12,7 +12,7 @@ import numpy as np
 
 from edgewright.hwmodels.conformance.promises import require
 from edgewright.hwmodels.conformance.suite import Suite
-from edgewright.hwmodels.efficiency import efficiency_of
+from edgewright.hwmodels.efficiency import DEFAULTS, efficiency_of
 from edgewright.hwmodels.energy import idle_draw, peak_W
 from edgewright.hwmodels.roofline import FALLBACKS, peak_of, price
 from edgewright.hwmodels.specs import Bus, Device, Engine, Pool
@@ -32,7 +32,7 @@ def check_device(device: Device) -> None:
 
 
 def _names(device: Device) -> None:
-    """It has a name, a title and a kind; engines, buses and pools stand under their own names, and hang on buses that it has."""
+    """It has a name, a title and a kind; engines of known kinds, buses and pools stand under their own names, and hang on its buses."""
     for figure in ("name", "title", "kind"):
         require(getattr(device, figure), f"{figure} is empty")
     held: dict[str, Mapping[str, Engine | Bus | Pool]] = {"engine": device.engines, "bus": device.buses, "pool": device.pools}
@@ -40,6 +40,10 @@ def _names(device: Device) -> None:
         require(each, f"it has no {kind}")
         for key, part in each.items():
             require(part.name == key, f"{kind} {part.name!r} stands under the name {key!r}")
+    for engine in device.engines.values():
+        require(
+            engine.kind in DEFAULTS, f"{engine.name} is of the kind {engine.kind!r}, and priced as a cpu; known are {', '.join(DEFAULTS)}"
+        )
     hanging = [(part.name, part.bus) for part in device.engines.values()] + [(part.name, part.bus) for part in device.pools.values()]
     for name, bus in hanging:
         require(bus in device.buses, f"{name} hangs on the bus {bus!r}: it has {', '.join(device.buses)}")

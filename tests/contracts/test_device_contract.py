@@ -39,6 +39,7 @@ BROKEN = {
     "names": replace(BOARD, title=""),
     "names of engines": replace(BOARD, engines={"gpu2": BOARD.main_engine}),
     "names of buses": engine(bus="pcie"),
+    "names of kinds": engine(kind="cpuu"),
     "memory": pool(reserved=BOARD.main_pool.capacity),
     "peaks": engine(peaks={"fp32": 2e9, "fp16": 1e9}),
     "peaks in what": engine(peaks={"fp23": 1e9}),

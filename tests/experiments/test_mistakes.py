@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from edgewright.experiments.cli import main
 from edgewright.experiments.cli_output import OneOf
+from edgewright.simulator import simulate
 
 
 def invoked(*words):
@@ -160,6 +161,42 @@ def test_a_sweep_or_search_with(what, tmp_path):
 )
 def test_a_command_line(words, said):
     refused(words, said)
+
+
+DEVICES = {
+    "no table": ("3", "b: 3 is no table; accepted: a table of figures"),
+    "figures missing": ("{title: B}", "b: missing engines, idle_W, kind, memory, tdp_W; accepted: a value for each"),
+    "a misspelt figure": ("{title: B, kind: k, memory: {}, idle_w: 3, tdp_W: 5, engines: {}}", "unknown key idle_w"),
+    "its nearest": ("{title: B, kind: k, memory: {}, idle_w: 3, tdp_W: 5, engines: {}}", "did you mean 'idle_W'?"),
+    "a memory of one number": ("{title: B, kind: k, memory: 8 GiB, idle_W: 3, tdp_W: 5, engines: {}}", "b.memory: '8 GiB' is no table"),
+    "a list of engines": ("{MEMORY, engines: [cpu]}", "b.engines: ['cpu'] is no table; accepted: a table of engines by name"),
+    "a peak in words": ("{MEMORY, engines: {cpu: {kind: cpu, peaks: {fp32: fast}}}}", "b.cpu.peaks.fp32: 'fast' is no number"),
+    "more idle than busy": (
+        "{MEMORY, engines: {cpu: {kind: cpu, peaks: {fp32: 1e9}}}}",
+        "b.idle_W: 7 W is above tdp_W; accepted: at most 5 W",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DEVICES)
+def test_a_device_of_a_file_with(what, tmp_path):
+    text, said = DEVICES[what]
+    idle = 7 if what.startswith("more") else 3
+    memory = f"title: B, kind: cpu_sbc, memory: {{capacity: 8 GiB, bandwidth: 10 GB/s}}, idle_W: {idle}, tdp_W: 5"
+    (tmp_path / "b.yaml").write_text(f"devices:\n  b: {text.replace('MEMORY', memory)}\n", encoding="utf-8")
+    refused(("devices", "b", "--profile", tmp_path / "b.yaml"), f"b.yaml:2: devices.b: {said}" if said[0] == "b" else said)
+
+
+@pytest.mark.parametrize("content", ["x", "[]", "{}"])
+def test_a_directory_that_is_no_result(content, tmp_path):
+    (tmp_path / "run.json").write_text(content, encoding="utf-8")
+    refused(("report", tmp_path), "run.json: is not what a run writes")
+    refused(("compare", tmp_path, tmp_path), "run.json: is not what a run writes")
+
+
+def test_the_name_of_a_scenario_is_no_scenario():
+    with pytest.raises(TypeError, match=r"'hello' is no scenario; accepted is what `Scenario.load` gives"):
+        simulate("hello")
 
 
 def test_a_choice_that_is_near_none_gets_no_advice():
