@@ -34,7 +34,7 @@ def compare(a: Path, b: Path, plot: Path | None, rows: int, machine: bool) -> No
     if plot is not None:
         found.plot().savefig(plot)
     if machine:
-        tables = {name: getattr(found, name).to_dict(orient="records") for name in ("figures", "phases", "busy")}
+        tables = {name: getattr(found, name).to_dict(orient="records") for name in ("figures", "phases", "totals", "busy")}
         print_json({"a": str(a), "b": str(b), "pairs": found.pairs, **tables})
     else:
         _print(found, rows)
@@ -45,6 +45,8 @@ def _print(found: Comparison, most: int) -> None:
     click.echo("where the time of a job went (mean seconds; B - A with its 95 % confidence interval)")
     phases: list[dict[Any, Any]] = found.phases.to_dict(orient="records")
     cells = [[row["service"], row["phase"], *_three(row), _between(row["low"], row["high"])] for row in phases]
+    totals: list[dict[Any, Any]] = found.totals.to_dict(orient="records")
+    cells += [[row["service"], "all", *_three(row), _between(row["low"], row["high"])] for row in totals]
     print_table(("service", "phase", "A", "B", "B - A", "interval"), cells)
     click.echo("\nbusy seconds")
     busy: list[dict[Any, Any]] = found.busy.to_dict(orient="records")

@@ -10,9 +10,10 @@ How wrong: with fewer than `BATCHES` jobs per batch or two, batches are short an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite, nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,6 +50,7 @@ class Comparison:
         figures: `figure`, `a`, `b`, `difference`, `ratio`: the figures of the whole run that differ.
         phases: `service`, `phase`, `a`, `b`, `difference`, `low`, `high`: mean seconds per paired job, 95 % confidence interval of the
             difference (NaN with fewer than two batches).
+        totals: the same columns without `phase`, from arrival to the end.
         busy: `kind`, `a`, `b`, `difference`: seconds during which engines, buses, links and storages were busy, summed.
     """
 
@@ -56,13 +58,16 @@ class Comparison:
     pairs: int
     figures: pd.DataFrame
     phases: pd.DataFrame
+    totals: pd.DataFrame
     busy: pd.DataFrame
 
     def plot(self) -> Figure:
-        """Where the time of a job went in either run, stacked, a pair of bars per service (matplotlib, extra `plots`)."""
+        """Where the time of a job went in either run, stacked, a pair of bars per service; beside the second how much it differs, with the
+        confidence interval (matplotlib, extra `plots`)."""
         from edgewright.simulator.plots import PALETTE, canvas, legend, picture_style
 
         services = list(dict.fromkeys(self.phases["service"]))
+        totals: list[Any] = self.totals.to_dict(orient="records")
         runs = self.names if self.names[0] != self.names[1] else (f"{self.names[0]} (A)", f"{self.names[1]} (B)")
         with picture_style():
             figure, (axes,) = canvas(height=0.9 + 0.5 * len(services))
@@ -73,14 +78,14 @@ class Comparison:
                     widths = np.array([float(rows[run].get(service, 0.0)) for service in services])
                     axes.barh(np.arange(len(services)) + offset, widths, 0.35, left=left, color=PALETTE[index], label=phase)
                     left += widths
-                for place, whole in enumerate(left):
-                    axes.annotate(
-                        readable(float(whole), "s"), (whole, place + offset), (2, 0), textcoords="offset points", va="center", fontsize=7
-                    )
+                for place, row in enumerate(totals):
+                    said = readable(float(row[run]), "s") + (_differs(row) if run == "b" else "")
+                    at: dict[str, Any] = {"xytext": (2, 0), "textcoords": "offset points"}
+                    axes.annotate(said, (float(left[place]), place + offset), va="center", fontsize=7, **at)
             named = [f"{service}, {run}" if len(services) > 1 else run for service in services for run in runs]
             axes.set_yticks([place + offset for place in range(len(services)) for offset in (-0.2, 0.2)], named)
             axes.invert_yaxis()
-            axes.margins(x=0.15)
+            axes.margins(x=0.55)
             axes.grid(visible=False, axis="y")
             axes.set(xlabel="mean time per job (s)")
             legend(figure)
@@ -94,13 +99,24 @@ def compare(a: Result, b: Result) -> Comparison:
     services = [name for name in dict.fromkeys(a.tables["jobs"]["service"]) if name in set(b.tables["jobs"]["service"])]
     if not services:
         raise ValueError("the runs have no service in common; accepted: two runs of scenarios that serve the same")
-    rows, pairs = [], 0
+    rows, whole, pairs = [], [], 0
     for service in services:
         one, two = _paired(a, b, service)
         pairs += len(one)
+        whole += [{"service": service, **_phase(a, b, one, two, "arrival_s", "finished_s")}] if len(one) else []
         rows += [{"service": service, "phase": phase, **_phase(a, b, one, two, *ends)} for phase, ends in PHASES.items() if len(one)]
     columns = ["service", "phase", "a", "b", "difference", "low", "high"]
-    return Comparison((a.meta["name"], b.meta["name"]), pairs, _figures(a, b), pd.DataFrame(rows, columns=columns), _busy(a, b))
+    names, phases = (a.meta["name"], b.meta["name"]), pd.DataFrame(rows, columns=columns)
+    totals = pd.DataFrame(whole, columns=[name for name in columns if name != "phase"])
+    return Comparison(names, pairs, _figures(a, b), phases, totals, _busy(a, b))
+
+
+def _differs(row: Mapping[str, float]) -> str:
+    """By how much the second run differs, with half the width of the interval if there is one."""
+    sign = "+" if row["difference"] >= 0 else "−"
+    half = (row["high"] - row["low"]) / 2
+    sure = f" ± {readable(half, 's')}" if isfinite(half) else ""
+    return f" ({sign}{readable(abs(row['difference']), 's')}{sure})"
 
 
 def _figures(a: Result, b: Result) -> pd.DataFrame:

@@ -22,6 +22,28 @@ def test_phases_add_up_to_the_mean_latency(runs):
     assert found.phases["difference"].to_numpy() == pytest.approx((found.phases["b"] - found.phases["a"]).to_numpy())
 
 
+def test_totals_are_the_sums_of_their_phases(runs):
+    found = compare(*runs)
+    (total,) = found.totals.to_dict(orient="records")
+    assert [total[name] for name in ("a", "b", "difference")] == [
+        pytest.approx(found.phases[name].sum()) for name in ("a", "b", "difference")
+    ]
+    assert total["low"] < total["difference"] < total["high"] < 0
+
+
+def test_the_picture_says_how_much_and_how_sure(runs):
+    """The second bar ends at the mean of its jobs, and its difference stands beside it; both runs have one name: they get letters."""
+    pytest.importorskip("matplotlib")
+    found = compare(*runs)
+    (axes,) = found.plot().axes
+    total = found.totals.iloc[0]
+    assert max(bar.get_x() + bar.get_width() for bar in axes.patches) == pytest.approx(max(total.a, total.b))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["hello (A)", "hello (B)"]
+    said = [text.get_text() for text in axes.texts]
+    assert said[0] == f"{1000 * total.a:.4g} ms"
+    assert said[1].startswith(f"{1000 * total.b:.4g} ms (−{1000 * abs(total.difference):.4g} ms ± ")
+
+
 def test_fewer_bytes_decode_faster_and_it_is_sure(runs):
     decode = compare(*runs).phases.set_index("phase").loc["decode"]
     assert decode["high"] < 0
