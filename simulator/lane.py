@@ -15,7 +15,7 @@ import numpy as np
 from edgewright.policies.families import Batch, BatchingAgent
 from edgewright.simulator.request import Request
 from edgewright.simulator.stepping import decode_run, mixed_step, padded, step_at
-from edgewright.simulator.stretch import Stretch
+from edgewright.simulator.stretch import Stretch, Times
 from edgewright.workloads import Step
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Lane:
     def run(self) -> Generator[Any, Any, None]:
         """The lane's SimPy process."""
         while True:
-            self._let_go()
+            if self._leaving:
+                self._let_go()
             if not self.replica.serving:
                 yield from self._idle(None)
                 continue
@@ -312,7 +313,7 @@ class _StepWork:
 
     def token(self) -> None:
         """A step that was interpreted has come to its token."""
-        self._record(np.array([self.lane.now]))
+        self._record((self.lane.now,))
         self._finish(self.settled_iterations + 1)
 
     def abandon(self) -> None:
@@ -340,7 +341,7 @@ class _StepWork:
             kv.grow(request, request.context + len(begun))
         return int(held[-1] - held[-2]) if len(held) > 1 else 0
 
-    def _record(self, ends: Any, ahead: int = 0) -> None:
+    def _record(self, ends: Times, ahead: int = 0) -> None:
         """Account whole steps that ended at these times; the step that goes on has taken `ahead` blocks besides."""
         replica, count = self.replica, len(ends)
         first, last = float(ends[0]), float(ends[-1])

@@ -19,6 +19,7 @@ from edgewright.workloads import Step
 
 if TYPE_CHECKING:
     from edgewright.simulator.replica import Replica
+    from edgewright.simulator.stretch import Times
 
 __all__ = ["Recorder"]
 
@@ -114,7 +115,7 @@ class Recorder:
         self,
         replica: Replica,
         start: float,
-        ends: NDArray[np.float64],
+        ends: Times,
         decoding: int,
         prefill: int,
         step: Step,
@@ -133,7 +134,7 @@ class Recorder:
         if replica.machine.signals.stepped:
             replica.machine.signals.stepped(replica.name, start, float(ends[-1]), count)
 
-    def gaps(self, requests: Sequence[Request], ends: NDArray[np.float64]) -> None:
+    def gaps(self, requests: Sequence[Request], ends: Times) -> None:
         """Every one of these requests gets a token at each of these times: note the time since its last, if users see it."""
         if not requests:
             return

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,10 @@ from edgewright.workloads import Step
 if TYPE_CHECKING:
     from edgewright.simulator.machine import Machine
 
-__all__ = ["Course", "Stretch", "at_iteration", "can_stretch"]
+__all__ = ["Course", "Stretch", "Times", "at_iteration", "can_stretch"]
+
+Times: TypeAlias = "NDArray[np.float64] | tuple[float, ...]"
+"""Simulated times, in order."""
 
 
 def can_stretch(strand: Strand) -> bool:
@@ -165,6 +168,7 @@ class Stretch:
         self.ends = _ends(self.started, self.line.token, iterations)
         self.engines, self.resources, self.links = course.engines, course.resources, course.links
         self._settled: NDArray[np.float64] | None = None
+        self._looked = -1.0
         self._version = 0
 
     @property
@@ -248,8 +252,10 @@ class Stretch:
         self.on_end(self, whole, partial)
 
     def account(self, now: float) -> None:
-        """Bring the machine's accounts up to now."""
-        self._account(now, self.current(now))
+        """Bring the machine's accounts up to now; at one moment, once is enough for all that ask."""
+        if now != self._looked:
+            self._looked = now
+            self._account(now, self.current(now))
 
     def _account(self, now: float, whole: int) -> None:
         """Put what came since the last time where it belongs; `whole` iterations have ended."""
@@ -282,9 +288,9 @@ def at_iteration(quantity: Any, iteration: int) -> float:
     return float(quantity)
 
 
-def _ends(started: float, token: Any, iterations: int) -> NDArray[np.float64]:
+def _ends(started: float, token: Any, iterations: int) -> Times:
     """Times at which iterations end that begin one after another."""
     if iterations == 1:
-        return np.array((started + at_iteration(token, 0),))
+        return (started + at_iteration(token, 0),)
     lengths = np.broadcast_to(np.asarray(token, dtype=float), (iterations,))
     return np.cumsum(np.concatenate(((started,), lengths)))[1:]

@@ -12,6 +12,7 @@ from edgewright.policies.views import Horizon, ReplicaView, WaitingView
 __all__ = ["ClosingAgent"]
 
 _NOBODY: frozenset[int] = frozenset()
+_NOTHING = Batch()
 
 
 class ClosingAgent:
@@ -47,7 +48,7 @@ class ClosingAgent:
     def _close(self, view: ReplicaView) -> Batch:
         self._members, waiting = _NOBODY, view.waiting
         if not waiting:
-            return Batch()
+            return _NOTHING
         size = min(self._size, view.max_sequences)
         if len(waiting) < size and view.now < self._due(view):
             return Batch(wake_at=self._due(view))
