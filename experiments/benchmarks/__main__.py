@@ -31,7 +31,7 @@ BENCHMARKS: Mapping[str, Callable[[], Iterator[Row]]] = MappingProxyType(
         "pricing": pricing,
         "startup": startup,
         "cluster": cluster,
-        "fleet-small": partial(fleet, 100, 3600.0),
+        "fleet-small": partial(fleet, 10_000, 300.0),
         "fleet": fleet,
         "llm-1k": partial(llm, 1_000),
         "llm-100k": partial(llm, 100_000, 1),
@@ -41,7 +41,7 @@ BENCHMARKS: Mapping[str, Callable[[], Iterator[Row]]] = MappingProxyType(
 )
 """The benchmarks by name."""
 
-LONG = ("cluster", "fleet", "llm-1k", "llm-100k", "growth-1m", "memory-1m")
+LONG = ("cluster", "fleet", "fleet-small", "llm-1k", "llm-100k", "growth-1m", "memory-1m")
 """Those that run only when they are named: they take minutes, or repeat others at another size."""
 
 
