@@ -20,8 +20,8 @@ from edgewright.hwmodels.work import KERNELS, Work
 
 __all__ = ["DEVICE", "check_device"]
 
-_WIDER = (("fp16", "fp32"), ("bf16", "fp32"), ("fp8", "fp16"), ("int4", "int8"))
-"""Formats that an engine computes at least as fast as the wider one of the same arithmetic."""
+_FORMATS = (*FALLBACKS, "fp64")
+"""Formats that engines may have a peak in."""
 
 _CLOSE = 1e-9
 
@@ -58,15 +58,12 @@ def _memory(device: Device) -> None:
 
 
 def _peaks(device: Device) -> None:
-    """Every engine has positive peaks in formats that are known, and a narrower format of the same arithmetic is never slower."""
+    """Every engine has positive peaks, in formats that are known."""
     for engine in device.engines.values():
         require(engine.peaks, f"{engine.name} has no peak")
         for dtype, peak in engine.peaks.items():
-            require(dtype in FALLBACKS, f"{engine.name} has a peak for {dtype!r}; known are {', '.join(FALLBACKS)}")
+            require(dtype in _FORMATS, f"{engine.name} has a peak for {dtype!r}; known are {', '.join(_FORMATS)}")
             require(peak > 0, f"peak of {engine.name} in {dtype} is {peak}")
-        for narrow, wide in _WIDER:
-            if narrow in engine.peaks and wide in engine.peaks:
-                require(engine.peaks[narrow] >= engine.peaks[wide], f"{engine.name} is slower in {narrow} than in {wide}")
 
 
 def _efficiencies(device: Device) -> None:
@@ -75,7 +72,7 @@ def _efficiencies(device: Device) -> None:
         require(0 <= engine.launch_overhead < inf, f"launch overhead of {engine.name} is {engine.launch_overhead}")
         for key in engine.efficiency:
             kernel, _, dtype = key.partition(".")
-            known = kernel in KERNELS and (not dtype or dtype in FALLBACKS)
+            known = kernel in KERNELS and (not dtype or dtype in _FORMATS)
             require(known, f"{engine.name} has an efficiency of {key!r}; known are {', '.join(KERNELS)}, each with `.format` or without")
             found = efficiency_of(engine, kernel, dtype)
             require(0 < found.compute <= 1 and 0 < found.memory <= 1, f"{key} of {engine.name} reaches {found}: shares are in (0, 1]")

@@ -41,7 +41,6 @@ BROKEN = {
     "names of buses": engine(bus="pcie"),
     "names of kinds": engine(kind="cpuu"),
     "memory": pool(reserved=BOARD.main_pool.capacity),
-    "peaks": engine(peaks={"fp32": 2e9, "fp16": 1e9}),
     "peaks in what": engine(peaks={"fp23": 1e9}),
     "peaks of nothing": engine(peaks={"fp32": 0.0}),
     "efficiencies": engine(efficiency={"gemm": Efficiency(1.2, 0.5)}),

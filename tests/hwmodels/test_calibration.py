@@ -15,6 +15,7 @@ from edgewright.hwmodels.calibration.profile import document
 from edgewright.hwmodels.calibration.readers import Reading
 from edgewright.hwmodels.calibration.suite import COLD
 from edgewright.hwmodels.calibration.timing import machine_facts, reach_of, read_timings
+from edgewright.hwmodels.conformance import check_device
 from edgewright.kernels import Effort, kernel
 
 CACHES = {"L1": 2**15, "L2": 2**20, "L3": 2**25}
@@ -102,6 +103,7 @@ def test_a_profile_is_a_device_with_the_constants(calibration):
     unseen = MachinePower.of_idle(Reading(None, 2.0, "unavailable", "no meter"))
     found = document(calibration, FACTS, "invented", "epyc_7763", date(2026, 1, 2), unseen)
     device = catalog.build_device("invented", found["devices"]["invented"])
+    check_device(device)
     unit = device.main_engine
     assert unit.peaks["fp32"] == pytest.approx(2 * PEAK)
     assert device.buses["dram"].bandwidth == pytest.approx(1.2 * MEMORY)
