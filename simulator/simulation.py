@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -55,11 +57,23 @@ def simulate(scenario: Scenario, progress: Callable[[float], None] | None = None
     FileExistsError if something that is not a result directory stands at `out`.
     """
     if out is None:
-        return _run(Simulation(scenario, express=True), progress)
-    with replacing(Path(out)) as fresh:
+        with _few_searches():
+            return _run(Simulation(scenario, express=True), progress)
+    with replacing(Path(out)) as fresh, _few_searches():
         found = _run(Simulation(scenario, Sink(fresh), express=True), progress)
         found.complete(fresh)
     return found.moved(out)
+
+
+@contextmanager
+def _few_searches() -> Iterator[None]:
+    """Fewer searches for garbage: a run leaves little of it, and to go through a large cluster again and again costs."""
+    before = gc.get_threshold()
+    gc.set_threshold(before[0] and max(before[0], 50_000), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _run(simulation: Simulation, progress: Callable[[float], None] | None) -> Result:
