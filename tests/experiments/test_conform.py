@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgewright.experiments.cli import main
+from edgewright.workloads import traces
 
 BOARD = """
 family: {source: 'data sheet'}
@@ -70,7 +71,8 @@ def test_a_model_of_a_file(tmp_path):
     assert invoked("conform", "model", file).exit_code == 2
 
 
-def test_a_trace_format_of_a_plugin_conforms_and_is_replayed(tmp_path):
+def test_a_trace_format_of_a_plugin_conforms_and_is_replayed(tmp_path, monkeypatch):
+    monkeypatch.setattr(traces, "_READERS", dict(traces.trace_formats()))  # what the plugin adds is gone after the test
     name = f"mine-{tmp_path.name}"
     plugin, sample, scenario = tmp_path / "mine.py", tmp_path / "mine.csv", tmp_path / "replay.yaml"
     plugin.write_text(PLUGIN.replace("mine-NAME", name), encoding="utf-8")
