@@ -202,9 +202,10 @@ def _of_sources(run: Recorded) -> Iterator[Metric]:
 def _of_heat(run: Recorded) -> Iterator[Metric]:
     """Of the whole run: the hottest that a die was seen, and how often its governor began to slow it down."""
     table, events = run.tables["thermal"], run.tables["power_events"]
+    hottest = table["max_die_C"]
     for name, rows in rows_by(table["device"]).items():
         throttled = (events["name"] == name) & (events["event"] == "throttled")
-        yield Metric("device", name, "max_die_C", _max(table["max_die_C"][rows]), "°C")
+        yield Metric("device", name, "max_die_C", _max(hottest[rows]), "°C")
         yield Metric("device", name, "throttles", float(throttled.sum()), "")
 
 
@@ -212,13 +213,13 @@ def _of_resources(run: Recorded) -> Iterator[Metric]:
     """Utilisation in the window from the sampled bins (NaN where a resource was not sampled), and over the whole run."""
     usage, resources = run.tables["usage"], run.tables["resources"]
     weight = overlap(usage["start_s"], usage["end_s"], *run.meta["window"])
-    sampled = rows_by(usage["resource"])
+    sampled, utilisation = rows_by(usage["resource"]), usage["utilisation"]
     for name, over_run in zip(resources["resource"], resources["utilisation"], strict=True):
         rows = sampled.get(name, np.empty(0, np.intp))
         rows = rows[weight[rows] > 0]
-        moved = fsum(weight[rows] * usage["utilisation"][rows])
+        moved = fsum(weight[rows] * utilisation[rows])
         yield Metric("resource", name, "utilisation", _ratio(moved, fsum(weight[rows])), "")
-        yield Metric("resource", name, "peak_utilisation", _max(usage["utilisation"][rows]), "")
+        yield Metric("resource", name, "peak_utilisation", _max(utilisation[rows]), "")
         yield Metric("resource", name, "run_utilisation", float(over_run), "")
 
 
@@ -234,7 +235,7 @@ def _of_memory(run: Recorded) -> Iterator[Metric]:
 
 
 def _of_replicas(run: Recorded) -> Iterator[Metric]:
-    replicas, held = run.tables["replicas"], _most_held(run.tables["kv"])
+    replicas, held = dict(run.tables["replicas"]), _most_held(run.tables["kv"])
     hits, misses = float(replicas["expert_hits"].sum()), float(replicas["expert_misses"].sum())
     yield Metric("total", "", "preemptions", float(replicas["preemptions"].sum()), "")
     yield Metric("total", "", "kv_evictions", float(replicas["evictions"].sum()), "")

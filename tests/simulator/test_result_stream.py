@@ -62,6 +62,26 @@ def test_figures_of_large_stored_tables_are_those_of_small_ones(monkeypatch, tmp
     assert Result.read(tmp_path / "out").summary().equals(small)
 
 
+def test_columns_are_read_as_often_whatever_the_number_of_resources(monkeypatch, tmp_path):
+    """What is too large to be kept is read from the file each time: so never once per device or link."""
+    monkeypatch.setattr(stored, "KEPT", 0)
+    read, reads = stored.StoredTable._read, []
+
+    def counting(table, column):
+        reads[-1] += 1
+        return read(table, column)
+
+    monkeypatch.setattr(stored.StoredTable, "_read", counting)
+    for devices in (1, 5):
+        replicas = [{"name": "only", "each": "pi"}]
+        scenario = Scenario.load("hello").override({"cluster.devices.pi.count": devices, "services.chat.replicas": replicas})
+        reads.append(0)
+        simulate(scenario, out=tmp_path / str(devices))
+        reads[-1] = 0
+        assert len(Result.read(tmp_path / str(devices)).metrics) > 20
+    assert reads[0] == reads[1] > 0
+
+
 def test_jobs_stand_in_the_order_in_which_they_were_asked(small_groups):
     """Two boards, one slow: answers overtake each other, rows do not; who is not over comes where it was asked."""
     scenario = Scenario.load("unreliable").override({"run.window": "3 min", "run.drain": "0 s"})
