@@ -238,8 +238,8 @@ class Sharing:
             return float(self.env.now) + component.crowd.first_end()
         if len(component.activities) == 1:
             (sole,) = component.activities
-            return sole.since + sole.left / sole.rate if sole.rate > 0.0 else inf
-        return min([each.since + each.left / each.rate for each in component.activities if each.rate > 0.0], default=inf)
+            return sole.end
+        return min([each.end for each in component.activities], default=inf)
 
     def _expire(self, component: Component, version: int) -> None:
         if component.version != version:
@@ -265,6 +265,5 @@ class Sharing:
             return list(component.activities)
         else:
             due = self._next_end(component)
-            moving = [each for each in component.activities if each.rate > 0.0]
-            over = [each for each in moving if each.since + each.left / each.rate <= due or each.left_at(now) <= EXACT]
+            over = [each for each in component.activities if each.end <= due or each.left_at(now) <= EXACT]
         return sorted(over, key=attrgetter("number"))

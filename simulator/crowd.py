@@ -166,15 +166,15 @@ class Crowd:
         self._watts.values[:] = [watts[owner] for owner in self._owners]
 
     def first_end(self) -> float:
-        """Seconds from the last settling until the first of them ends; infinity if none moves."""
+        """Seconds from the last settling until the first of them ends; infinity if none moves. The rule is that of `Activity.end`."""
         from edgewright.simulator.filling import first_end
 
-        return first_end(self._left.values, self._rate.values)
+        return first_end(self._alive.values, self._left.values, self._rate.values)
 
     def ended(self, now: float) -> list[Activity]:
         """Those that end now, by the clock or but for a rounding: at least the one that is the next to end."""
         self.settle(now)
         left, rate = self._left.values, self._rate.values
         ends = now + np.divide(left, rate, out=np.full(left.size, np.inf), where=rate > 0.0)
-        over = np.flatnonzero((rate > 0.0) & ((ends <= now + self.first_end()) | (left <= EXACT)))
+        over = np.flatnonzero((ends <= now + self.first_end()) | (left <= EXACT))
         return [each for slot in over.tolist() if (each := self._members[slot]) is not None]

@@ -25,6 +25,7 @@ __all__ = ["fill", "first_end"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
+Flags: TypeAlias = NDArray[np.bool_]
 
 
 def _compiled(function: Function) -> Function:
@@ -76,7 +77,7 @@ def _close(
 
 @_compiled
 def fill(
-    alive: NDArray[np.bool_],
+    alive: Flags,
     priority: Integers,
     weight: Floats,
     bound: Floats,
@@ -126,10 +127,12 @@ def fill(
 
 
 @_compiled
-def first_end(left: Floats, rates: Floats) -> float:
-    """Seconds until the first of them ends; infinity if none moves."""
+def first_end(alive: Flags, left: Floats, rates: Floats) -> float:
+    """Seconds until the first that is `alive` ends, as in `sharing.Activity.end`; infinity if none moves."""
     soonest = np.inf
     for each in range(left.size):
+        if alive[each] and left[each] <= EXACT:
+            return 0.0
         if rates[each] > 0.0:
             soonest = min(soonest, left[each] / rates[each])
     return soonest

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["EXACT", "FULL", "Activity", "Resource", "fair_rates", "partition"]
 
 EXACT = 1e-12
-"""Relative difference below which two shares are the same: a thousand roundings."""
+"""Relative difference below which two shares are the same, and part of an activity that is nothing: a thousand roundings."""
 
 FULL = 1e-12
 """Share of a capacity that is left over only by rounding: who stands below the class that filled the resource gets none of it."""
@@ -192,6 +192,16 @@ class Activity:
             if most < rate:
                 rate = most
         return rate
+
+    @property
+    def end(self) -> float:
+        """When it ends at its present rate, infinity if it stands still.
+
+        A rounding may be left of what ends just as its rate changes: it has ended then, even if it would stand still from now on.
+        """
+        if self.left <= EXACT:
+            return self.since
+        return self.since + self.left / self.rate if self.rate > 0.0 else inf
 
     def left_at(self, now: float) -> float:
         """Fraction still to do at a moment not before `since`."""

@@ -1,7 +1,7 @@
 """Capacities that follow a profile: what is under way goes along, runs of steps are cut by it, and what nobody uses costs nothing."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edgewright.hwmodels import Cluster, Connection, Rate, Work
@@ -9,6 +9,7 @@ from edgewright.hwmodels.ideal import ideal_device, ideal_link
 from edgewright.policies.compile import compile_plan
 from edgewright.policies.plan import Compute, Mark, Transfer, seq
 from edgewright.policies.pricing import demand_of
+from edgewright.simulator.components import MANY
 from edgewright.simulator.interpreter import Scope
 from edgewright.simulator.machine import Machine
 from edgewright.simulator.plan_runner import PlanRunner
@@ -94,6 +95,24 @@ def test_a_resource_follows_one_profile():
         following(Steady()).follow("lan>", Steady())
 
 
+@pytest.mark.parametrize("begin", [0.0, 0.1, 0.2, 0.4, 0.7, 100.1])
+@pytest.mark.parametrize("flows", [1, 2, MANY + 8])
+def test_what_ends_as_its_link_goes_dead_has_ended(begin, flows):
+    """Equal shares of 100 B/s: all but the last have sent their `30 / flows` bytes 0.3 s later, when the link dies, but for a rounding.
+
+    The last has as much again to send; alone, once the link is back a second later. The link's change comes before any end in the order
+    of events: it was planned first.
+    """
+    sizes = [30.0 / flows] * max(flows - 1, 1) + [60.0 / flows] * (flows > 1)
+    machine, done, dies = Machine(PAIR), [], begin + 0.3
+    machine.at(dies, lambda: machine.derate("lan>", "cut", 0.0))
+    machine.at(dies + 1.0, lambda: machine.derate("lan>", "cut", 1.0))
+    machine.at(begin, lambda: [send(machine, nbytes, done) for nbytes in sizes])
+    machine.env.run()
+    last = [dies + 1.0 + 0.3 / flows] if flows > 1 else []
+    assert done == pytest.approx([dies] * max(flows - 1, 1) + last, rel=1e-14)
+
+
 PLAN = seq(Compute("a", Work.of("gemm", "fp32", 3.0)), Transfer("a", "b", 40.0), Mark())
 """0.3 s of work, then 0.4 s of a link that nobody derates."""
 
@@ -141,6 +160,7 @@ def stepped(machine, steps):
 
 @settings(max_examples=40)
 @given(st.lists(st.sampled_from([0.0, 0.3, 1.0, 1.7]), min_size=1, max_size=5).filter(any), st.integers(1, 15))
+@example([0.0, 1.0, 1.0, 1.0], 9)  # the ninth step ends as the link goes dead
 def test_a_stretch_over_a_changing_link_equals_its_steps(factors, steps):
     """Also where a change comes at the very end of a step, and where the link stands still for a while."""
     one, other = following(Cycle(*factors)), following(Cycle(*factors))
