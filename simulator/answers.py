@@ -29,10 +29,9 @@ def send_back(machine: Machine, request: Request, entry: str | None, arrived: Ca
         return
     bound, origin, now = machine.way(request.location, entry, nbytes), request.location, float(machine.env.now)
     messages = max(request.generated, 1)
-    changed = [each for each in (*bound.usage, *bound.messages) if each.factors or each.following is not None]
-    dead = [each.name for each in changed if machine.capacities[each.name] <= 0.0]
+    dead = [each.name for each in bound.crossed if each.capacity_now() <= 0.0]
     if not dead:
-        late = float(bound.demand.alone(machine.capacities)) if changed else machine.alone(bound)
+        late = bound.alone()
         request.first_token = None if request.first_token is None else request.first_token + late
         request.last_token = None if request.last_token is None else request.last_token + late
         request.finished = now + late
@@ -45,7 +44,7 @@ def send_back(machine: Machine, request: Request, entry: str | None, arrived: Ca
         there, first = float(machine.env.now), request.first_token
         if first is not None:
             waited = first == request.last_token or first >= since
-            request.first_token = there if waited else first + machine.alone(bound)
+            request.first_token = there if waited else first + bound.alone()
             request.last_token = there
         _account(bound, messages - 1)
         request.status, request.finished = "completed", there

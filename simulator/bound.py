@@ -22,16 +22,15 @@ class Bound:
         joules: accounts of dynamic energy with what it adds to them.
         traffic: accounts of links' bytes with what it sends.
         messages: links that it crosses without being a flow there.
-        alone: seconds that it takes where nobody else is, None before somebody asked (`Machine.alone`).
+        crossed: all that it uses or crosses.
         size: bytes by which its share among others is measured, None if it has none.
     """
 
-    __slots__ = ("alone", "demand", "engine", "joules", "latency", "messages", "moved", "seconds", "size", "traffic", "usage")
+    __slots__ = ("crossed", "demand", "engine", "joules", "latency", "messages", "moved", "seconds", "size", "traffic", "usage")
 
     def __init__(self, machine: Machine, demand: Demand) -> None:
         resources, account = machine.resources, machine.ledger.account
         self.demand = demand
-        self.alone: float | None = None
         self.latency = float(demand.latency)
         self.seconds = float(demand.seconds)
         self.engine = None if demand.engine is None else machine.engines[demand.engine]
@@ -40,4 +39,14 @@ class Bound:
         self.joules = [(account(owner, "dynamic"), float(amount)) for owner, amount in demand.joules.items() if amount > 0.0]
         self.traffic = [(machine.traffic_of(name), float(amount)) for name, amount in demand.traffic.items()]
         self.messages = [resources[name] for name in demand.traffic if name not in demand.usage]
+        self.crossed = [*self.usage, *self.messages]
         self.size = max(map(float, (demand.traffic or demand.usage).values()), default=None)
+
+    def alone(self) -> float:
+        """Seconds that it takes where nobody else is, at capacities as they were last asked for (`Resource.capacity_now`), none of them 0."""
+        fluid = self.seconds
+        for resource, amount in self.usage.items():
+            seconds = amount / resource.capacity
+            if seconds > fluid:
+                fluid = seconds
+        return self.latency + fluid

@@ -70,10 +70,7 @@ class _Capacities(Mapping[str, float]):
         self._resources = resources
 
     def __getitem__(self, name: str) -> float:
-        resource = self._resources[name]
-        if resource.following is not None:
-            resource.following.refresh()
-        return resource.capacity
+        return self._resources[name].capacity_now()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._resources)
@@ -146,12 +143,6 @@ class Machine:
             demand = self.cluster.transfer(src, dst, nbytes).among(weight, priority)
             found = self._ways[src, dst, nbytes, weight, priority] = Bound(self, demand)
         return found
-
-    def alone(self, bound: Bound) -> float:
-        """Seconds that a demand takes where nobody else is; worked out once."""
-        if bound.alone is None:
-            bound.alone = float(bound.demand.alone(self.cluster.capacities))
-        return bound.alone
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
         """Call once, `seconds` from now."""

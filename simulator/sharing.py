@@ -88,6 +88,12 @@ class Resource:
         """Whether an activity uses it or a stretch claims it."""
         return bool(self.activities) or self.claim is not None
 
+    def capacity_now(self) -> float:
+        """Amount per second at this moment, where it follows a profile."""
+        if self.following is not None:
+            self.following.refresh()
+        return self.capacity
+
     def settle(self, now: float) -> None:
         """Account what has been moved up to now at the present rates."""
         elapsed = now - self.since

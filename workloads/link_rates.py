@@ -1,7 +1,8 @@
 """How the rate of a link changes over time: recorded, two-state, wandering, or with the hour. Each starts as a `RateProfile`.
 
 A process is a frozen set of hyper-parameters. What it starts is a function of (stream, time) alone: any moment can be asked for, in any
-order, at a cost that does not grow with the time that has passed (wandering: with its logarithm), so that links nobody uses cost nothing.
+order, at a cost that does not grow with the time that has passed (wandering: with its logarithm, where the time asked for jumps), so that
+links nobody uses cost nothing.
 
 How wrong: a link's rate is one number. That a radio which slows down also loses more, and takes more of its neighbours' airtime per byte,
 is not in it: what a slow station leaves of a medium is free for the others.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from edgewright.hwmodels.rates import Rate, RateProfile
 from edgewright.workloads.jobs_bounds import Duration, NonNegative, Portion, Positive, Share
@@ -117,13 +118,29 @@ class GaussMarkov:
         return _Wandering(self, stream)
 
 
-@dataclass(frozen=True, slots=True)
+class _Bracket(NamedTuple):
+    """Two steps and the process at both; all between them follows from these and draws of its own."""
+
+    low: int
+    before: float
+    high: int
+    after: float
+
+
 class _Wandering:
     """Steps 0, 1, 2, 4, 8, ... are drawn one after another, each given the one before; any other step given its neighbours on both sides of
-    twice the distance (a bridge: Lévy's construction). Exactly the autoregressive process, at 2 log2(step) draws for any step."""
+    twice the distance (a bridge: Lévy's construction). Exactly the autoregressive process, at 2 log2(step) draws for any step.
 
-    process: GaussMarkov
-    stream: Stream
+    The way to the last step that was asked for is kept, of which the next one has most in common: going on costs two draws on average.
+    """
+
+    __slots__ = ("_doublings", "_way", "process", "stream")
+
+    def __init__(self, process: GaussMarkov, stream: Stream) -> None:
+        self.process = process
+        self.stream = stream
+        self._doublings: list[float] = []
+        self._way: list[_Bracket] = []
 
     def at(self, time: float) -> Rate:
         """What holds at `time`."""
@@ -133,23 +150,30 @@ class _Wandering:
 
     def normal(self, index: int) -> float:
         """The process at a step, with mean 0 and deviation 1."""
-        low, before = 0, self._draw(0)
         if index == 0:
-            return before
-        high, after = 1, self._after(before, 1, 1)
-        while high < index:
-            low, before = high, after
-            high, after = 2 * high, self._after(after, high, 2 * high)
-        while high != index:
+            return self._draw(0)
+        way = self._way
+        while way and not way[-1].low <= index < way[-1].high:
+            way.pop()
+        low, before, high, after = way[-1] if way else self._doubling(index.bit_length() - 1)
+        while low != index:
             middle = (low + high) // 2
             between = self._between(before, after, middle - low, middle)
             if middle <= index:
                 low, before = middle, between
             else:
                 high, after = middle, between
-            if low == index:
-                return before
-        return after
+            way.append(_Bracket(low, before, high, after))
+        return before
+
+    def _doubling(self, power: int) -> _Bracket:
+        """From the step of that power of two to the next."""
+        known = self._doublings or [self._after(self._draw(0), 1, 1)]
+        while len(known) < power + 2:
+            low = 1 << (len(known) - 1)
+            known.append(self._after(known[-1], low, 2 * low))
+        self._doublings = known
+        return _Bracket(1 << power, known[power], 2 << power, known[power + 1])
 
     def _draw(self, index: int) -> float:
         return self.stream.normal(0.0, 1.0, index)
