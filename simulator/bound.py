@@ -43,7 +43,7 @@ class Bound:
         self.size = max(map(float, (demand.traffic or demand.usage).values()), default=None)
 
     def alone(self) -> float:
-        """Seconds that it takes where nobody else is, at capacities as they were last asked for (`Resource.capacity_now`), none of them 0."""
+        """Seconds that it takes where nobody else is, at capacities as last asked for (`Resource.capacity_now`), none of them 0."""
         fluid = self.seconds
         for resource, amount in self.usage.items():
             seconds = amount / resource.capacity

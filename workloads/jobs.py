@@ -15,9 +15,9 @@ Kind = Literal["generate", "infer"]
 """`generate`: tokens one by one after a prompt. `infer`: one pass over one input (an image, a frame, a window of samples)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job:
-    """One request.
+    """One request. Nobody changes it; it is not frozen because making it would then take thrice the time, and runs make millions.
 
     Attributes:
         id: unique in a run.

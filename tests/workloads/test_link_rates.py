@@ -41,6 +41,30 @@ def test_any_order_of_questions_has_the_same_answers() -> None:
         assert [COURSES[name].at(time) for time in reversed(times)] == forwards[::-1]
 
 
+class Counted:
+    """A stream that counts its draws."""
+
+    def __init__(self) -> None:
+        self.draws = 0
+
+    def normal(self, mean: float, deviation: float, *index: int) -> float:
+        self.draws += 1
+        return STREAM.normal(mean, deviation, *index)
+
+
+def test_a_wandering_rate_goes_on_from_where_it_was_asked_last() -> None:
+    """One step after another costs two draws each, and nothing of the way back is ever drawn twice; a leap costs twice the logarithm."""
+    process, drawn = GaussMarkov(sigma=0.5, memory=20.0), Counted()
+    course = process.start(drawn, 1e6)  # type: ignore[arg-type]
+    times = [float(time) for time in range(4096)]
+    factors = [course.at(time).factor for time in times]
+    assert drawn.draws <= 2 * len(times)
+    for time in (4095.0, 1.0, 2.0, 0.0, 1023.0, 1024.0, 1025.0, 3000.0):
+        fresh = Counted()
+        assert process.start(fresh, 1e6).at(time).factor == factors[int(time)]  # type: ignore[arg-type]
+        assert fresh.draws <= 2 * (math.log2(time + 1.0) + 2.0)
+
+
 def test_streams_of_other_links_draw_other_courses() -> None:
     process = GaussMarkov(sigma=0.5, memory=20.0)
     one, other = (process.start(Stream(7).child(f"links.{name}"), 1e6) for name in ("wifi0", "wifi1"))
