@@ -119,15 +119,18 @@ class Growing:
         columns: by name, to read cells and to set them.
     """
 
-    __slots__ = ("_columns", "_kinds", "_lent", "_puts", "_rows", "columns", "name")
+    __slots__ = ("_columns", "_grown", "_kinds", "_lent", "_puts", "_rows", "_width", "columns", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, grown: Callable[[Growing], None] | None = None) -> None:
+        """`grown`: called whenever the columns have grown, which is not with every row."""
         self.name = name
+        self._grown = grown
         self._kinds = {column.name: column.dtype for column in TABLES[name].columns}
         self._columns: dict[str, Any] = {each: Texts() if kind == "str" else array(_CODES[kind]) for each, kind in self._kinds.items()}
         self._lent = False
         self._rows: list[tuple[Any, ...]] = []
         self._puts = self._ways_in()
+        self._width = len(self._columns)
         self.columns: Mapping[str, Any] = _Cells(self._columns, self._settle)
 
     def _ways_in(self) -> list[Callable[[Any], None]]:
@@ -141,11 +144,14 @@ class Growing:
 
         A cell of another type is a `TypeError` when the row goes into the columns: when they are looked at, at the latest.
         """
-        if len(row) != len(self._puts):
-            raise ValueError(f"a row of {len(row)} cells in a table of {len(self._puts)} columns")
-        self._rows.append(row)
-        if len(self._rows) >= TOGETHER:
+        if len(row) != self._width:
+            raise ValueError(f"a row of {len(row)} cells in a table of {self._width} columns")
+        rows = self._rows
+        rows.append(row)
+        if len(rows) >= TOGETHER:
             self._settle()
+            if self._grown is not None:
+                self._grown(self)
 
     def _settle(self) -> None:
         """Put the rows that wait into the columns."""
@@ -169,6 +175,8 @@ class Growing:
                 self._columns[name].repeat(rows[name], count)
             else:
                 self._columns[name].frombytes(np.ascontiguousarray(rows[name], _NUMPY[kind]).view(np.uint8).data)
+        if self._grown is not None:
+            self._grown(self)
 
     def first(self, count: int) -> Typed:
         """The first rows as arrays of their own."""

@@ -99,16 +99,16 @@ class Lifecycle:
         """Seconds so far with something in a batch."""
         return self._busy_s + (0.0 if self._running_since is None else self.now - self._running_since)
 
-    def worked(self, waiting: int, running: int) -> None:
+    def worked(self, now: float, waiting: int, running: int) -> None:
         """The queue or a batch has changed to so many jobs."""
         if running and self._running_since is None:
-            self._running_since = self.now
+            self._running_since = now
         elif not running and self._running_since is not None:
-            self._busy_s += self.now - self._running_since
+            self._busy_s += now - self._running_since
             self._running_since = None
         idle = not running and not waiting
         if idle and self._idle_since is None:
-            self._idle_since = self.now
+            self._idle_since = now
             self.idled()
         elif not idle:
             self._idle_since = None

@@ -49,7 +49,8 @@ class Recorder:
     def __init__(self, window: tuple[float, float], sink: Sink | None = None) -> None:
         """`sink`: where streamed tables go; None: they stay here."""
         self.window = window
-        self.growing = {name: Growing(name) for name in (*STREAMED, "actuations", "operations", "power_events", "faults")}
+        self.growing = {name: Growing(name, None if sink is None else self._drain) for name in STREAMED}
+        self.growing |= {name: Growing(name) for name in ("actuations", "operations", "power_events", "faults")}
         self.rows: dict[str, Mapping[str, Any]] = {name: each.columns for name, each in self.growing.items()}
         self.open: dict[Request, int] = {}
         self.over: Counter[str] = Counter()
@@ -67,21 +68,15 @@ class Recorder:
 
     def add(self, table: str, *row: Any) -> None:
         """Append a row, its cells in the order of the table's columns."""
-        rows = self.growing[table]
-        rows.add(row)
-        if self._sink is not None and len(rows) >= ROWS:
-            self._drain(rows)
+        self.growing[table].add(row)
 
     def extend(self, table: str, columns: Mapping[str, Any]) -> None:
         """Append rows as columns (`Growing.extend`)."""
-        rows = self.growing[table]
-        rows.extend(columns)
-        if self._sink is not None:
-            self._drain(rows)
+        self.growing[table].extend(columns)
 
     def _drain(self, rows: Growing, last: bool = False) -> None:
         """Write the groups of a streamed table that are full; `last`: the rest, too."""
-        if self._sink is None or rows.name not in STREAMED:
+        if self._sink is None:
             return
         while len(rows) >= ROWS or (last and len(rows)):
             taken = rows.take(min(ROWS, len(rows)))
@@ -165,11 +160,14 @@ class Recorder:
         if tokens and request.last_token is not None and request.streams and self.measures(request.root):
             self._put_gaps(request.root.service, np.concatenate(([now - request.last_token], np.zeros(tokens - 1))), 1)
 
-    def queue(self, replica: Replica, waiting: int, running: int) -> None:
+    def queue(self, replica: str, now: float, waiting: int, running: int) -> None:
         """A replica's queue or batch has changed to so many jobs."""
-        if running > self.most_running.get(replica.name, 0):
-            self.most_running[replica.name] = running
-        self.add("queue", replica.name, float(replica.env.now), waiting, running)
+        self.growing["queue"].add((replica, now, waiting, running))
+
+    def admitted(self, replica: str, running: int) -> None:
+        """Jobs have joined a replica's batches, which hold so many now."""
+        if running > self.most_running.get(replica, 0):
+            self.most_running[replica] = running
 
     def blocks(self, replica: Replica) -> None:
         """A replica's KV blocks may have changed."""
@@ -233,8 +231,8 @@ class Recorder:
         self._gather()
         for row in self._unfinished():
             self.add("jobs", *row)
-        for rows in self.growing.values():
-            self._drain(rows, last=True)
+        for name in STREAMED:
+            self._drain(self.growing[name], last=True)
         sink.close()
         return {name: rows.first(len(rows)) for name, rows in self.growing.items() if name not in STREAMED} | sink.stored()
 

@@ -312,7 +312,7 @@ class Replica:
         """Move waiting requests into a lane's batch, with the memory of their prompts."""
         if not jobs:
             return []
-        taken = self._asked(jobs)
+        taken, now = self._asked(jobs), float(self.env.now)
         if self.kv is not None:
             for request in taken:
                 self.kv.recall(request)
@@ -322,8 +322,9 @@ class Replica:
                 self.kv.grow(request, request.wanted)
             self._count_hits(request)
             self._order += not request.swapped
-            request.admit(float(self.env.now), request.admitted_order if request.swapped else self._order)
+            request.admit(now, request.admitted_order if request.swapped else self._order)
             lane.running.append(request)
+        self.recorder.admitted(self.name, self.running)
         self._changed()
         return taken
 
@@ -415,9 +416,9 @@ class Replica:
         self._changed()
 
     def _noted(self) -> None:
-        waiting, running = len(self.waiting), self.running
-        self.recorder.queue(self, waiting, running)
-        self.life.worked(waiting, running)
+        now, waiting, running = float(self.env.now), len(self.waiting), self.running
+        self.recorder.queue(self.name, now, waiting, running)
+        self.life.worked(now, waiting, running)
 
     def _changed(self) -> None:
         self._noted()

@@ -8,7 +8,7 @@ from itertools import islice
 from edgewright.policies.families import Batch
 from edgewright.policies.views import Horizon, ReplicaView, WaitingView
 
-__all__ = ["entries", "fitting", "free_slots", "standing_decode", "whole_prompts"]
+__all__ = ["entries", "fitting", "free_slots", "prompts_step", "standing_decode", "whole_prompts", "within_limits"]
 
 
 def free_slots(view: ReplicaView) -> int:
@@ -28,7 +28,12 @@ def fitting(view: ReplicaView, jobs: Sequence[WaitingView]) -> Sequence[WaitingV
 
 
 def whole_prompts(view: ReplicaView, candidates: Iterable[WaitingView]) -> Sequence[WaitingView]:
-    """The longest prefix of `candidates` that one step may prefill whole: within batch slots, `max_tokens` and memory.
+    """The longest prefix of `candidates` that one step may prefill whole: `within_limits` and memory."""
+    return fitting(view, within_limits(view, candidates))
+
+
+def within_limits(view: ReplicaView, candidates: Iterable[WaitingView]) -> Sequence[WaitingView]:
+    """The longest prefix of `candidates` that batch slots and `max_tokens` allow one step to prefill whole.
 
     A prompt longer than `max_tokens` runs alone in a step of its own.
     """
@@ -39,12 +44,18 @@ def whole_prompts(view: ReplicaView, candidates: Iterable[WaitingView]) -> Seque
         if room < 0 and chosen:
             break
         chosen.append(job)
-    return fitting(view, chosen)
+    return chosen
 
 
 def entries(jobs: Iterable[WaitingView]) -> tuple[tuple[int, int], ...]:
     """The `Batch.prefill` that computes these prompts whole."""
-    return tuple((job.id, job.tokens) for job in jobs)
+    return tuple([(job.id, job.tokens) for job in jobs])
+
+
+def prompts_step(jobs: Iterable[WaitingView]) -> Batch:
+    """A step that computes these prompts whole while nobody decodes; if there is nothing of them to compute, all decode."""
+    prefill = entries(jobs)
+    return Batch(decode=not any([tokens for _, tokens in prefill]), prefill=prefill)
 
 
 def standing_decode(view: ReplicaView) -> Batch:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
-from edgewright.policies.batching.admission import entries, fitting, whole_prompts
+from edgewright.policies.batching.admission import fitting, prompts_step, whole_prompts, within_limits
 from edgewright.policies.families import Batch
 from edgewright.policies.views import Horizon, ReplicaView, WaitingView
 
@@ -13,6 +13,7 @@ __all__ = ["ClosingAgent"]
 
 _NOBODY: frozenset[int] = frozenset()
 _NOTHING = Batch()
+_TO_THE_END = Batch(decode=True, until=Horizon(steps=float("inf"), arrival=False, completion=True))
 
 
 class ClosingAgent:
@@ -31,27 +32,22 @@ class ClosingAgent:
 
     def next_batch(self, view: ReplicaView) -> Batch:
         """See `BatchingAgent`."""
-        members = self._members
-        missing = [job for job in islice(view.waiting, len(members)) if job.id in members] if members else []
+        members, waiting = self._members, view.waiting
+        missing = [job for job in islice(waiting, len(members)) if job.id in members] if members and waiting else []
         if view.running or missing:
-            return self._go_on(view, missing)
-        return self._close(view)
+            return self._go_on(view, whole_prompts(view, missing))
+        self._members = _NOBODY
+        return self._close(view, waiting) if waiting else _NOTHING
 
-    def _go_on(self, view: ReplicaView, missing: list[WaitingView]) -> Batch:
-        prompts = whole_prompts(view, missing)
+    def _go_on(self, view: ReplicaView, prompts: Sequence[WaitingView]) -> Batch:
         if prompts:
-            return Batch(decode=not any(job.tokens for job in prompts), prefill=entries(prompts))
-        if not view.running:
-            return Batch()
-        return Batch(decode=True, until=Horizon(steps=float("inf"), arrival=False, completion=True))
+            return prompts_step(prompts)
+        return _TO_THE_END if view.running else _NOTHING
 
-    def _close(self, view: ReplicaView) -> Batch:
-        self._members, waiting = _NOBODY, view.waiting
-        if not waiting:
-            return _NOTHING
+    def _close(self, view: ReplicaView, waiting: Sequence[WaitingView]) -> Batch:
         size = min(self._size, view.max_sequences)
         if len(waiting) < size and view.now < self._due(view):
             return Batch(wake_at=self._due(view))
         members = fitting(view, list(islice(waiting, size)))
-        self._members = frozenset(job.id for job in members)
-        return self._go_on(view, list(members))
+        self._members = frozenset([job.id for job in members])
+        return self._go_on(view, within_limits(view, members))

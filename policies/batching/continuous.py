@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgewright.policies.batching.admission import entries, standing_decode, whole_prompts
+from edgewright.policies.batching.admission import prompts_step, standing_decode, whole_prompts
 from edgewright.policies.families import Batch, BatchingAgent
 from edgewright.policies.registry import register
 from edgewright.policies.views import ReplicaView
@@ -35,4 +35,4 @@ class _Agent:
         admitted = whole_prompts(view, view.waiting)
         if not admitted:
             return standing_decode(view)
-        return Batch(decode=not any(job.tokens for job in admitted), prefill=entries(admitted))
+        return prompts_step(admitted)

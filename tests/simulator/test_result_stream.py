@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgewright.simulator import Scenario, Simulation, recorder, simulate, stored, summary
+from edgewright.simulator import Scenario, Simulation, growing, recorder, simulate, stored, summary
 from edgewright.simulator.growing import Growing, Texts
 from edgewright.simulator.recorder_sink import STREAMED, Sink
 from edgewright.simulator.report import latency
@@ -22,10 +22,11 @@ from edgewright.simulator.tables import TABLES, TableError
 
 @pytest.fixture
 def small_groups(monkeypatch):
-    """Groups of a few rows, so that short runs fill many; 13 gaps gathered at once."""
+    """Groups of a few rows, so that short runs fill many; 3 rows that wait for each other, 13 gaps gathered at once."""
     monkeypatch.setattr(stored, "ROWS", 7)
     monkeypatch.setattr(recorder, "ROWS", 7)
     monkeypatch.setattr(recorder, "GAPS", 13)
+    monkeypatch.setattr(growing, "TOGETHER", 3)
 
 
 @pytest.mark.parametrize(("name", "window", "held"), [("hello", "150 s", True), ("unreliable", "150 s", True), ("hello", "90 s", False)])
@@ -49,7 +50,7 @@ def test_rows_that_were_written_are_not_kept(small_groups, tmp_path):
     simulation.run_until(simulation.end)
     rows = simulation.recorder.growing
     assert simulation.recorder.over["completed"] > 50
-    assert all(len(rows[name]) < 7 for name in STREAMED)
+    assert all(len(rows[name]) < 7 + 3 for name in STREAMED)
     assert not simulation.recorder.open
 
 
