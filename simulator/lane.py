@@ -32,15 +32,18 @@ class Lane:
     """A batch and the loop that drives it; the view that its batching agent decides on.
 
     Attributes:
-        running: admitted requests in order of admission.
+        running: admitted requests in order of admission; `waiting`: the replica's queue.
         ended: prompt and context of those that have ended and whose rows are computed on (engines that pad), the first ended first.
         max_tokens: the engine's limit on tokens in one step.
+        generates: whether jobs decode token by token.
     """
 
     def __init__(self, replica: Replica, agent: BatchingAgent, max_sequences: int) -> None:
         self.replica = replica
         self.agent = agent
         self.running: list[Request] = []
+        self.waiting: Sequence[Request] = replica.waiting
+        self.generates = replica.model.generates
         self.ended: list[tuple[int, int]] = []
         self._most = max_sequences
         self.max_tokens = replica.preset.max_tokens
@@ -63,18 +66,11 @@ class Lane:
     @property
     def max_sequences(self) -> int:
         """The engine's limit for this lane; lanes side by side fill alike, none beyond its share of the jobs that are here."""
+        lanes = len(self.replica.lanes)
+        if lanes == 1:
+            return self._most
         here = self.replica.running + self.replica.queued
-        return min(self._most, -(-here // len(self.replica.lanes)) if len(self.replica.lanes) > 1 else self._most)
-
-    @property
-    def waiting(self) -> Sequence[Request]:
-        """The replica's queue."""
-        return self.replica.waiting
-
-    @property
-    def generates(self) -> bool:
-        """Whether jobs decode token by token."""
-        return self.replica.model.generates
+        return min(self._most, -(-here // lanes))
 
     def next_experts(self, jobs: Sequence[Any]) -> Sequence[tuple[int, ...]] | None:
         """The experts of each job's next token, where the model's router says them before the step."""
@@ -88,39 +84,44 @@ class Lane:
 
     def run(self) -> Generator[Any, Any, None]:
         """The lane's SimPy process."""
+        replica = self.replica
         while True:
             if self._leaving:
                 self._let_go()
-            if not self.replica.serving:
-                yield from self._idle(None)
+            if not replica.life.serving:
+                yield self._woken(None)
+                self._wake = None
                 continue
-            self.replica.refresh()
+            replica.refresh()
             self._left = False
             batch = self.agent.next_batch(self)
             if not batch.prefill and not self._decoding(batch):
-                if self.replica.running or not self.replica.reclaim():
-                    yield from self._idle(batch.wake_at)
+                if replica.running or not replica.reclaim():
+                    yield self._woken(batch.wake_at)
+                    self._wake = None
                 continue
             aborts = self._aborts
             taken, chunks = self._admit(batch)
             if self.generates:
-                yield from self.replica.swap_in(taken)
-                yield from self.replica.checkpoints.restore(taken)
-            decoding = (yield from self._secure(batch, chunks)) if self.replica.kv is not None else self._free_to_decode(batch, chunks)
+                yield from replica.swap_in(taken)
+                yield from replica.checkpoints.restore(taken)
+            decoding = (yield from self._secure(batch, chunks)) if replica.kv is not None else self._free_to_decode(batch, chunks)
             if (not chunks and not decoding) or self._aborts != aborts:
                 continue
-            self._done = self.replica.env.event()
+            self._done = replica.env.event()
             self._horizon_arrival = batch.until.arrival
             self._compute(batch, chunks, decoding)
             yield self._done
 
-    def _idle(self, wake_at: float | None) -> Generator[Any, Any, None]:
+    def _woken(self, wake_at: float | None) -> Any:
+        """The event of there being something to decide: somebody wakes the lane, or it is time."""
         env = self.replica.env
-        self._wake = env.event()
-        if wake_at is not None and wake_at <= env.now:
+        woken = self._wake = env.event()
+        if wake_at is None:
+            return woken
+        if wake_at <= env.now:
             raise EngineRefusal(f"{self.replica.name}: batching asked to be woken at {wake_at:g} s, but it is {env.now:g} s already")
-        yield self._wake if wake_at is None else self._wake | env.timeout(wake_at - env.now)
-        self._wake = None
+        return woken | env.timeout(wake_at - env.now)
 
     def arrived(self) -> None:
         """A request has joined the queue."""
@@ -178,27 +179,33 @@ class Lane:
             self._stretch.cut()
 
     def _decoding(self, batch: Batch) -> list[Request]:
-        return [request for request in self.running if request.prompt_left == 0 and batch.decodes(request.id)]
+        return [request for request in self.running if request.prompt_left == 0 and batch.decodes(request.id)] if batch.decode else []
 
     def _admit(self, batch: Batch) -> tuple[list[Request], list[tuple[Request, int]]]:
         """Take the prefilled jobs into the batch; returns those that were waiting, and the chunks to compute."""
-        by_id = {request.id: request for request in self.running}
-        taken = self.replica.take([job for job, _ in batch.prefill if job not in by_id], self)
-        by_id.update((request.id, request) for request in taken)
-        chunks = [(by_id[job], tokens) for job, tokens in batch.prefill]
-        for request, tokens in chunks:
+        here = {request.id: request for request in self.running}
+        new = [job for job, _ in batch.prefill if job not in here]
+        taken = self.replica.take(new, self)
+        here.update(zip(new, taken, strict=True))
+        chunks: list[tuple[Request, int]] = []
+        for job, tokens in batch.prefill:
+            request = here[job]
             if tokens > request.prompt_left:
-                asked = f"{tokens} prompt tokens of job {request.id}, {request.prompt_left} are left"
+                asked = f"{tokens} prompt tokens of job {job}, {request.prompt_left} are left"
                 raise EngineRefusal(f"{self.replica.name}: batching asked for {asked}")
+            if tokens:
+                chunks.append((request, tokens))
         del self.ended[: len(taken)]
         if len(self.running) > self._most:
             raise EngineRefusal(f"{self.replica.name}: batching admitted {len(self.running)} jobs, the engine takes {self._most}")
-        return taken, [(request, tokens) for request, tokens in chunks if tokens]
+        return taken, chunks
 
     def _free_to_decode(self, batch: Batch, chunks: Sequence[tuple[Request, int]]) -> list[Request]:
         """The jobs that decode: those with a prompt to compute do not."""
+        if not batch.decode:
+            return []
         busy = {request for request, _ in chunks}
-        return [request for request in self._decoding(batch) if request not in busy] if batch.decode else []
+        return [request for request in self._decoding(batch) if request not in busy]
 
     def _secure(self, batch: Batch, chunks: Sequence[tuple[Request, int]]) -> Generator[Any, Any, list[Request]]:
         """The jobs that decode, each with memory for one token more; the last admitted are preempted until there is enough."""
@@ -289,16 +296,20 @@ def _items(count: int) -> Step:
 class _StepWork:
     """What is to be done when a step, or a run of steps, has come to its token."""
 
+    __slots__ = ("chunks", "decoding", "lane", "prefill", "replica", "settled_iterations", "started", "step", "waiting")
+
     def __init__(self, lane: Lane, chunks: list[tuple[Request, int]], decoding: list[Request], step: Step) -> None:
         self.lane = lane
-        self.replica = lane.replica
+        self.replica = replica = lane.replica
         self.chunks = chunks
+        self.prefill = sum([tokens for _, tokens in chunks])
         self.decoding = decoding
         self.step = step
-        self.started = lane.now
-        self.waiting = len(lane.replica.waiting)
+        self.started = float(replica.env.now)
+        self.waiting = len(replica.waiting)
         self.settled_iterations = 0
-        self.replica.recorder.blocks(self.replica)
+        if replica.kv is not None:
+            replica.note_blocks(replica.kv)
 
     def stretched(self, stretch: Stretch, whole: int, partial: bool) -> None:
         """A stretch is over after `whole` iterations; `partial`: one more goes on in the interpreter."""
@@ -343,25 +354,23 @@ class _StepWork:
 
     def _record(self, ends: Times, ahead: int = 0) -> None:
         """Account whole steps that ended at these times; the step that goes on has taken `ahead` blocks besides."""
-        replica, count = self.replica, len(ends)
-        first, last = float(ends[0]), float(ends[-1])
-        replica.recorder.step(replica, self.started, ends, len(self.decoding), self._prefill, self.step, self.waiting, ahead)
-        replica.recorder.gaps(self.decoding, ends)
+        replica, last = self.replica, float(ends[-1])
+        made = len(ends), len(self.decoding), self.prefill, self.step.emits
+        replica.recorder.step(replica, self.started, last, *made, self.waiting, ahead)
+        if self.decoding:
+            replica.recorder.gaps(self.decoding, ends)
         self.started = last
         for request, tokens in self.chunks:
             self._prefilled(request, tokens, last)
         for request in self.decoding:
-            request.context += count
-            request.emit(count, first, last)
+            request.context += len(ends)
+            request.emit(len(ends), float(ends[0]), last)
             if request.remaining <= 0:
                 replica.complete(request, self.lane)
         if replica.checkpoints.every is not None:
             replica.checkpoints.write([*self.decoding, *(request for request, _ in self.chunks)])
-        replica.recorder.blocks(replica)
-
-    @property
-    def _prefill(self) -> int:
-        return sum(tokens for _, tokens in self.chunks)
+        if replica.kv is not None:
+            replica.note_blocks(replica.kv)
 
     def _prefilled(self, request: Request, tokens: int, now: float) -> None:
         replica = self.replica

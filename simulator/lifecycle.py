@@ -36,6 +36,7 @@ class Lifecycle:
     """The states of one replica.
 
     Attributes:
+        state: what it does; a replica that is stopped is so whatever its devices do. `serving`: whether it computes.
         wanted: whether it is to run; `draining`: whether it is to stop (or sleep) when it has served what it has.
         unloaded: devices that must load their weights before it can serve.
         to_sleep: whether it is to sleep then; `resting`: whether it does, its devices with it if nobody else needs them.
@@ -60,17 +61,8 @@ class Lifecycle:
         self._busy_s = 0.0
         self.residence: list[tuple[float, bool]] = [(0.0, True)]
         self._scope: Scope | None = None
-        self._state: State = "ready"
-
-    @property
-    def state(self) -> State:
-        """What it does; a replica that is stopped is so whatever its devices do."""
-        return self._state
-
-    @property
-    def serving(self) -> bool:
-        """Whether it computes."""
-        return self._state in ("ready", "draining")
+        self.state: State = "ready"
+        self.serving = True
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -80,7 +72,7 @@ class Lifecycle:
     @property
     def expected(self) -> bool:
         """Whether it will be ready by itself."""
-        return self._state == "starting" or (self._state == "asleep" and self.waking)
+        return self.state == "starting" or (self.state == "asleep" and self.waking)
 
     # -- what it has to do -------------------------------------------------------------------------------------------------------------
 
@@ -123,10 +115,10 @@ class Lifecycle:
     def look(self) -> None:
         """Devices have gone down or come up, or somebody wants it to start or stop: be what that makes of it."""
         state = self._due()
-        if state == self._state:
+        if state == self.state:
             return
         self._cancel_start()
-        self._state = state
+        self.state, self.serving = state, state in ("ready", "draining")
         self.waking = self.waking and state == "asleep"
         resident = state not in ("stopped", "down") or (state == "down" and not self.unloaded)
         if resident != self.residence[-1][1]:
@@ -147,7 +139,7 @@ class Lifecycle:
             return "asleep" if sleeping else "down"
         if self.resting:
             return "asleep"
-        if self.unloaded or (self._scope is not None and self._state == "starting"):
+        if self.unloaded or (self._scope is not None and self.state == "starting"):
             return "starting"
         return "draining" if self.draining else "ready"
 

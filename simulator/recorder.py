@@ -15,9 +15,9 @@ from edgewright.simulator.request import Request
 from edgewright.simulator.stored import ROWS, rows_of
 from edgewright.simulator.tables import Columns, Typed, with_latencies
 from edgewright.simulator.uptime import UpTimes
-from edgewright.workloads import Step
 
 if TYPE_CHECKING:
+    from edgewright.simulator.blocks import BlockPool
     from edgewright.simulator.replica import Replica
     from edgewright.simulator.stretch import Times
 
@@ -95,11 +95,11 @@ class Recorder:
         number = self.open.pop(request)
         if number == self._written and not self._early:
             self._written += 1
-            self.add("jobs", *self._job(request))
+            self.growing["jobs"].add(self._job(request))
             return
         self._early[number] = self._job(request)
         while self._written in self._early:
-            self.add("jobs", *self._early.pop(self._written))
+            self.growing["jobs"].add(self._early.pop(self._written))
             self._written += 1
 
     def measures(self, request: Request) -> bool:
@@ -110,24 +110,25 @@ class Recorder:
         self,
         replica: Replica,
         start: float,
-        ends: Times,
+        end: float,
+        count: int,
         decoding: int,
         prefill: int,
-        step: Step,
+        emits: int,
         waiting: int,
         ahead: int = 0,
     ) -> None:
-        """A step, or a run of steps, has been computed, its requests not yet brought up to date; `waiting` jobs waited at its start.
+        """A run of `count` steps has been computed, its requests not yet brought up to date.
 
-        `ahead`: blocks that the step after it has taken already.
+        `decoding`: jobs that decode in each; `prefill`: tokens of prompts; `emits`: tokens that a step yields; `waiting`: jobs that waited
+        at its start; `ahead`: blocks that the step after it has taken already.
         """
-        count = len(ends)
-        context = sum(request.context for lane in replica.lanes for request in lane.running) + prefill + decoding * count
+        context = sum([request.context for lane in replica.lanes for request in lane.running]) + prefill + decoding * count
         blocks = replica.kv.used - ahead if replica.kv is not None else 0
-        output = decoding * count + (step.emits - decoding)
-        self.add("steps", replica.name, start, float(ends[-1]), count, decoding, prefill, output, context, waiting, blocks)
+        output = decoding * count + (emits - decoding)
+        self.growing["steps"].add((replica.name, start, end, count, decoding, prefill, output, context, waiting, blocks))
         if replica.machine.signals.stepped:
-            replica.machine.signals.stepped(replica.name, start, float(ends[-1]), count)
+            replica.machine.signals.stepped(replica.name, start, end, count)
 
     def gaps(self, requests: Sequence[Request], ends: Times) -> None:
         """Every one of these requests gets a token at each of these times: note the time since its last, if users see it."""
@@ -169,14 +170,12 @@ class Recorder:
         if running > self.most_running.get(replica, 0):
             self.most_running[replica] = running
 
-    def blocks(self, replica: Replica) -> None:
+    def blocks(self, replica: str, now: float, kv: BlockPool) -> None:
         """A replica's KV blocks may have changed."""
-        if replica.kv is None:
-            return
-        held = replica.kv.used + replica.kv.retained
-        if self._blocks.get(replica.name) != held:
-            self._blocks[replica.name] = held
-            self.add("kv", replica.name, float(replica.env.now), held, replica.kv.capacity)
+        held = kv.used + kv.retained
+        if self._blocks.get(replica) != held:
+            self._blocks[replica] = held
+            self.add("kv", replica, now, held, kv.capacity)
 
     def held(self, replica: Replica, times: NDArray[np.float64], blocks: NDArray[np.int64]) -> None:
         """From each of these times on, a replica held that many KV blocks."""
@@ -230,7 +229,7 @@ class Recorder:
         self._end = end
         self._gather()
         for row in self._unfinished():
-            self.add("jobs", *row)
+            self.growing["jobs"].add(row)
         for name in STREAMED:
             self._drain(self.growing[name], last=True)
         sink.close()

@@ -176,7 +176,7 @@ class Replica:
         """The memory of a device has lost what it held: keys and values, sessions, experts."""
         if self.kv is not None:
             self.kv.clear()
-            self.recorder.blocks(self)
+            self.note_blocks(self.kv)
         if self.experts is not None:
             self._fresh_experts()
             self._rewire()
@@ -250,7 +250,7 @@ class Replica:
         if self.strand is None or self._runner is None or self.courses is None:
             return None
         known = self.courses.known(step)
-        stretch = Stretch(self._runner, self.strand, step, iterations, on_end, on_token, partial(step_at, step), known)
+        stretch = Stretch(self._runner, self.strand, step, iterations, on_end, on_token, step_at, known)
         return stretch if stretch.possible() and not self.courses.in_its_own_way(stretch.course) else None
 
     def known_course(self, step: Step) -> Course | None:
@@ -281,7 +281,7 @@ class Replica:
         if request.queued is None:
             request.queued = float(self.env.now)
         request.replica = self.name
-        if _may_be_cached(request):
+        if self.kv is not None and _may_be_cached(request):
             self._seen = -1
         if first:
             self.waiting.insert(sum(1 for each in self.waiting if each.swapped), request)
@@ -331,7 +331,7 @@ class Replica:
     def _asked(self, jobs: Sequence[int]) -> list[Request]:
         """The waiting requests of these numbers; those in the swap space, which stand first, go before all that were never preempted."""
         head = self.waiting[0] if self.waiting else None
-        if head is not None and not head.swapped and list(jobs) == [head.id]:
+        if head is not None and not head.swapped and len(jobs) == 1 and jobs[0] == head.id:
             return [head]
         by_id = {request.id: request for request in self.waiting}
         if missing := [job for job in jobs if job not in by_id]:
@@ -345,7 +345,7 @@ class Replica:
     def _count_hits(self, request: Request) -> None:
         if not request.preemptions and not request.kv_from:
             self.prompt_tokens += request.prompt
-            self.hit_tokens += request.cached if _may_be_cached(request) else 0
+            self.hit_tokens += request.cached if request.cached and _may_be_cached(request) else 0
 
     def preempt(self, request: Request, lane: Lane) -> Generator[Any, Any, None]:
         """Take a request's memory away, once its KV has been copied if it is to be kept; it waits again, first in the queue.
@@ -420,10 +420,14 @@ class Replica:
         self.recorder.queue(self.name, now, waiting, running)
         self.life.worked(now, waiting, running)
 
+    def note_blocks(self, kv: BlockPool) -> None:
+        """Blocks of its memory may have been taken or given back."""
+        self.recorder.blocks(self.name, float(self.env.now), kv)
+
     def _changed(self) -> None:
         self._noted()
         if self.kv is not None:
-            self.recorder.blocks(self)
+            self.note_blocks(self.kv)
         if self.waiting:
             for lane in self.lanes:
                 lane.wake()

@@ -133,13 +133,29 @@ class Stretch:
 
     Attributes:
         runner: runs the strand's steps when they are not jumped over, and takes up an iteration that is cut.
+        step: of all iterations; `step_at(step, number)`: of one of them.
         iterations: how many it will run; lowered by `stop_after_current`.
-        resources, links: shared resources that its flows use, and links that its messages cross, however small.
         ends: simulated time at which each iteration ends.
-        course: what follows from the strand's timeline at this step and these clocks (`line`); computed if not given.
+        course: what follows from the strand's timeline at this step and these clocks; computed if not given.
         on_end: called with the number of whole iterations when it is over; the partial one, if it was cut in the middle, has been handed
             to the interpreter, whose token calls `on_token`.
     """
+
+    __slots__ = (
+        "_looked",
+        "_settled",
+        "course",
+        "ends",
+        "iterations",
+        "machine",
+        "on_end",
+        "on_token",
+        "runner",
+        "started",
+        "step",
+        "step_at",
+        "strand",
+    )
 
     def __init__(
         self,
@@ -149,27 +165,34 @@ class Stretch:
         iterations: int,
         on_end: Callable[[Stretch, int, bool], None],
         on_token: Callable[[], None],
-        step_at: Callable[[int], Step],
+        step_at: Callable[[Step, int], Step],
         course: Course | None = None,
     ) -> None:
         self.runner = runner
-        self.machine = runner.scope.machine
+        self.machine = machine = runner.scope.machine
         self.strand = strand
+        self.step = step
         self.iterations = iterations
         self.on_end = on_end
         self.on_token = on_token
         self.step_at = step_at
-        machine = self.machine
         if course is None:
             course = Course(machine, timeline(strand, machine.cluster, step, machine.clocks, machine.capacities), iterations)
         self.course = course
-        self.line = course.line
-        self.started = self.machine.env.now
-        self.ends = _ends(self.started, self.line.token, iterations)
-        self.engines, self.resources, self.links = course.engines, course.resources, course.links
+        self.started: float = machine.env.now
+        self.ends = _ends(self.started, course.line.token, iterations)
         self._settled: NDArray[np.float64] | None = None
         self._looked = -1.0
-        self._version = 0
+
+    @property
+    def resources(self) -> frozenset[str]:
+        """Shared resources that its flows use."""
+        return self.course.resources
+
+    @property
+    def links(self) -> set[str]:
+        """Links that its messages cross, however small."""
+        return self.course.links
 
     @property
     def lengths(self) -> NDArray[np.float64]:
@@ -178,14 +201,15 @@ class Stretch:
 
     def possible(self) -> bool:
         """Whether nothing else uses its engines and resources, all of them work, and nothing of an iteration outlives its token."""
-        impair = self.machine.impair
-        if not self.course.settles or (impair.dead and not impair.dead.keys().isdisjoint(self.links)):
+        machine, course = self.machine, self.course
+        impair = machine.impair
+        if not course.settles or (impair.dead and not impair.dead.keys().isdisjoint(course.links)):
             return False
-        if self.course.messages and any(self.machine.resources[name].following is not None for name in self.course.messages):
+        if course.messages and any(machine.resources[name].following is not None for name in course.messages):
             return False
-        if impair.erring and any(f"{storage}.read" in self.resources for storage in impair.erring):
+        if impair.erring and any(f"{storage}.read" in course.resources for storage in impair.erring):
             return False
-        return self.machine.free(self.course.queues, self.course.shared)
+        return machine.free(course.queues, course.shared)
 
     def begin(self) -> Stretch:
         """Claim what it uses and jump to its end."""
@@ -195,14 +219,12 @@ class Stretch:
         return self
 
     def _schedule(self) -> None:
-        self._version += 1
-        version = self._version
+        self.machine.at(float(self.ends[self.iterations - 1]), self._expire)
 
-        def expire() -> None:
-            if self._version == version:
-                self._finish(self.iterations, partial=False)
-
-        self.machine.at(float(self.ends[self.iterations - 1]), expire)
+    def _expire(self) -> None:
+        """Its end has come, unless it came before: as often as it was scheduled."""
+        if self in self.machine.stretches:
+            self._finish(self.iterations, partial=False)
 
     def current(self, now: float) -> int:
         """Whole iterations that have ended by now."""
@@ -227,12 +249,12 @@ class Stretch:
             self._finish(whole, partial=False)
             return
         began = self.began(whole)
-        execution = self.runner.resumed(self.strand, self.step_at(whole), self.on_token)
+        execution, line = self.runner.resumed(self.strand, self.step_at(self.step, whole), self.on_token), self.course.line
         self._finish(whole, partial=True)
         execution.resume(
-            [at_iteration(time, whole) for time in self.line.start],
-            [at_iteration(time, whole) for time in self.line.end],
-            [at_iteration(demand.latency, whole) for demand in self.line.demands],
+            [at_iteration(time, whole) for time in line.start],
+            [at_iteration(time, whole) for time in line.end],
+            [at_iteration(demand.latency, whole) for demand in line.demands],
             now - began,
         )
 
@@ -241,14 +263,14 @@ class Stretch:
         return self.started if iteration == 0 else float(self.ends[iteration - 1])
 
     def _finish(self, whole: int, partial: bool) -> None:
-        self._version += 1
-        if whole and self.course.once and self._settled is None:
-            for put, amount in self.course.once:
+        machine, course = self.machine, self.course
+        if whole and course.once and self._settled is None:
+            for put, amount in course.once:
                 put(amount)
         else:
-            self._account(self.machine.env.now, whole)
-        self.machine.unclaim(self.course.queues, self.course.shared)
-        del self.machine.stretches[self]
+            self._account(machine.env.now, whole)
+        machine.unclaim(course.queues, course.shared)
+        del machine.stretches[self]
         self.on_end(self, whole, partial)
 
     def account(self, now: float) -> None:

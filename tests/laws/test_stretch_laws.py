@@ -419,7 +419,7 @@ def run_stretch(plan, steps, start, looks, disturbances):
         done = len(ends)
         if done < steps:
             contexts = np.arange(done, steps, dtype=float)
-            stretch = Stretch(runner, strand, decode(contexts), steps - done, over, one_more, lambda k: decode(float(done + k)))
+            stretch = Stretch(runner, strand, decode(contexts), steps - done, over, one_more, lambda _, k: decode(float(done + k)))
             if stretch.possible():
                 stretch.begin()
             else:

@@ -114,7 +114,7 @@ def _jump(machine, plan, steps=1, step=None):
     def ended(stretch, whole, partial):
         tokens.extend(map(float, stretch.ends[:whole]))
 
-    stretch = Stretch(runner, program.strands[0], step, steps, ended, token, lambda number: step_at(step, number))
+    stretch = Stretch(runner, program.strands[0], step, steps, ended, token, step_at)
     return stretch, tokens
 
 

@@ -123,7 +123,7 @@ def jumped(machine, steps):
 
     def go_on():
         if len(ends) < steps:
-            stretch = Stretch(runner, strand, Step(), steps - len(ends), over, one_more, lambda _: Step())
+            stretch = Stretch(runner, strand, Step(), steps - len(ends), over, one_more, lambda *_: Step())
             if stretch.possible():
                 stretch.begin()
             else:
