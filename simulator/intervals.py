@@ -120,11 +120,12 @@ class StepBins:
         reached = np.flatnonzero(changes)
         at = changes[reached] - 1
         self._integral[reached] = summed[at] + value[at] * (edges[reached] - time[at])
-        for place, (low, high) in enumerate(pairwise(changes.tolist())):
-            if high:
-                here = value[max(low - 1, 0) : high].max()
-                before = self._greatest[place] if not low else np.nan
-                self._greatest[place] = np.fmax(here, before)
+        first, after = int(np.searchsorted(changes[1:], 0, side="right")), int(np.searchsorted(changes[:-1], len(time)))
+        for place, (low, high) in enumerate(pairwise(changes[first : after + 1].tolist()), first):
+            here = value[max(low - 1, 0) : high].max()
+            before = self._greatest[place] if not low else np.nan
+            self._greatest[place] = np.fmax(here, before)
+        self._greatest[after:] = value[-1]
         self._held, self._total = (time[-1:], value[-1:]), float(summed[-1])
 
     def bins(self) -> tuple[Floats, Floats]:

@@ -10,6 +10,7 @@ Long runs are cut: `otherData` in the file says how much of each table it shows.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from edgewright.simulator.intervals import Envelope, envelope, lanes
-from edgewright.simulator.stored import first_rows, groups, rows_of
+from edgewright.simulator.stored import KEPT, first_rows, groups, rows_at, rows_of
 from edgewright.simulator.tables import Codes, rows_by
 
 if TYPE_CHECKING:
@@ -70,12 +71,11 @@ class _Tracks:
 
 def write_trace(run: Recorded, path: Path) -> None:
     """Write the trace, one event per line."""
-    shown = json.dumps(_shown(run), ensure_ascii=False)
+    shown, encode = json.dumps(_shown(run), ensure_ascii=False), json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
     with path.open("w", encoding="utf-8") as file:
         file.write(f'{{"displayTimeUnit":"ms","otherData":{shown},"traceEvents":[')
         for number, event in enumerate(trace_events(run)):
-            file.write(",\n" if number else "\n")
-            file.write(json.dumps(event, separators=(",", ":"), ensure_ascii=False))
+            file.write((",\n" if number else "\n") + encode(event))
         file.write("\n]}\n")
 
 
@@ -95,8 +95,10 @@ def trace_events(run: Recorded) -> Iterator[Event]:
 
 def _shown(run: Recorded) -> dict[str, str]:
     """What of the run is in the trace, in words."""
-    services = rows_by(run.tables["jobs"]["service"])
-    parts = {f"jobs of {name}": (MOST_JOBS, len(rows)) for name, rows in services.items()}
+    services: Counter[str] = Counter()
+    for group in groups(run.tables["jobs"], ["service"], KEPT):
+        services.update({name: len(rows) for name, rows in rows_by(group["service"]).items()})
+    parts = {f"jobs of {name}": (MOST_JOBS, count) for name, count in services.items()}
     parts |= {name: (MOST_SLICES, rows_of(run.tables[name])) for name in ("steps", "operations")}
     parts |= {"counters of replicas": (MOST_REPLICAS, len(run.tables["replicas"]["replica"]))}
     cut = {name: f"all {count}" if count <= most else f"the first {most} of {count}" for name, (most, count) in parts.items()}
@@ -105,9 +107,8 @@ def _shown(run: Recorded) -> dict[str, str]:
 
 def _requests(run: Recorded, tracks: _Tracks) -> Iterator[Event]:
     jobs = run.tables["jobs"]
-    for service, rows in rows_by(jobs["service"]).items():
-        first = rows[np.argsort(jobs["arrival_s"][rows], kind="stable")[:MOST_JOBS]]
-        shown = {column: jobs[column][first].tolist() for column in ("job", *_TIMES, *_ABOUT)}
+    for service, first in _first(jobs).items():
+        shown = {column: values.tolist() for column, values in rows_at(jobs, ("job", *_TIMES, *_ABOUT), first).items()}
         track = tracks.of(f"requests: {service}")
         for cells in zip(*shown.values(), strict=True):
             job = dict(zip(shown, cells, strict=True))
@@ -115,6 +116,20 @@ def _requests(run: Recorded, tracks: _Tracks) -> Iterator[Event]:
             for name, start, end, arguments in _nested(job, f"{service} {job['job']}", run.meta["end_s"]):
                 yield {"ph": "b", "name": name, "ts": start, "args": arguments, **common}
                 yield from ({"ph": "e", "name": inner, "ts": at, **common} for inner, at in end)
+
+
+def _first(jobs: Columns) -> dict[str, NDArray[np.intp]]:
+    """The rows of each service that are shown, by arrival; the table is gone through, and never held."""
+    found: dict[str, tuple[Floats, NDArray[np.intp]]] = {}
+    begin = 0
+    for group in groups(jobs, ("service", "arrival_s"), KEPT):
+        for service, rows in rows_by(group["service"]).items():
+            before = found.get(service, (np.empty(0), np.empty(0, np.intp)))
+            arrival, row = np.append(before[0], group["arrival_s"][rows]), np.append(before[1], begin + rows)
+            order = np.argsort(arrival, kind="stable")[:MOST_JOBS]
+            found[service] = arrival[order], row[order]
+        begin += len(group["service"])
+    return {service: row for service, (_, row) in found.items()}
 
 
 def _nested(job: Mapping[str, Any], title: str, end_s: float) -> Iterator[tuple[str, float, list[tuple[str, float]], Event]]:

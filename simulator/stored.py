@@ -16,8 +16,9 @@ from edgewright.simulator.tables import TABLES, Columns, Table, TableError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-__all__ = ["KEPT", "ROWS", "StoredTable", "TableWriter", "first_rows", "groups", "rows_of"]
+__all__ = ["KEPT", "ROWS", "StoredTable", "TableWriter", "first_rows", "groups", "rows_at", "rows_of"]
 
 ROWS = 1 << 15
 """Rows of a group."""
@@ -99,14 +100,28 @@ class StoredTable(Mapping[str, NDArray[Any]]):
 
     def groups(self, columns: Sequence[str], rows: int = 0) -> Iterator[dict[str, NDArray[Any]]]:
         """Some columns, so many rows at a time (in whole groups, at least one)."""
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(self.path, read_dictionary=[each for each in columns if _dtype(self.name, each) is object]) as file:
+        with self._opened(columns) as file:
             step = max(1, rows // ROWS)
             for first in range(0, file.num_row_groups, step):
-                chosen = range(first, min(first + step, file.num_row_groups))
-                table = file.read_row_groups(list(chosen), columns=list(columns), use_threads=False)
-                yield {name: _numpy(table.column(name).combine_chunks()) for name in columns}
+                yield _columns(file, range(first, min(first + step, file.num_row_groups)), columns)
+
+    def rows_at(self, columns: Sequence[str], rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+        """Some columns of the rows of these numbers, in their order; only the groups that they are in are read."""
+        found: dict[str, NDArray[Any]] = {name: np.empty(len(rows), _dtype(self.name, name)) for name in columns}
+        with self._opened(columns) as file:
+            ends = np.cumsum([file.metadata.row_group(each).num_rows for each in range(file.num_row_groups)])
+            places = np.searchsorted(ends, rows, side="right")
+            for place in np.unique(places).tolist():
+                group, mine = _columns(file, [place], columns), np.flatnonzero(places == place)
+                for name, values in group.items():
+                    found[name][mine] = values[rows[mine] - (ends[place] - len(values))]
+        return found
+
+    def _opened(self, columns: Sequence[str]) -> pq.ParquetFile:
+        """The file, texts of these columns to be read as numbers of a few names."""
+        import pyarrow.parquet as pq
+
+        return pq.ParquetFile(self.path, read_dictionary=[each for each in columns if _dtype(self.name, each) is object])
 
 
 def rows_of(columns: Columns) -> int:
@@ -133,6 +148,16 @@ def first_rows(columns: Columns, count: int) -> dict[str, NDArray[Any]]:
         if left <= 0:
             break
     return {name: np.concatenate([part[name] for part in parts]) for name in names} if parts else {name: columns[name] for name in names}
+
+
+def rows_at(columns: Columns, names: Sequence[str], rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+    """Some columns of the rows of these numbers, in their order, wherever the table is; no more is read than their groups."""
+    return columns.rows_at(names, rows) if isinstance(columns, StoredTable) else {name: columns[name][rows] for name in names}
+
+
+def _columns(file: pq.ParquetFile, row_groups: Sequence[int], columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+    table = file.read_row_groups(list(row_groups), columns=list(columns), use_threads=False)
+    return {name: _numpy(table.column(name).combine_chunks()) for name in columns}
 
 
 def _dtype(table: str, column: str) -> Any:

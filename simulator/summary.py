@@ -21,7 +21,7 @@ How they are defined:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import fsum
 from typing import TYPE_CHECKING, Any
@@ -30,9 +30,10 @@ import numpy as np
 
 from edgewright.simulator.intervals import overlap, share
 from edgewright.simulator.stored import KEPT, groups, rows_of
+from edgewright.simulator.summary_jobs import LATENCIES, LEVELS, TROUBLES, JobSums
 from edgewright.simulator.summary_quantiles import quantiles, quantiles_in_groups
 from edgewright.simulator.summary_steps import StepSums
-from edgewright.simulator.tables import Codes, rows_by
+from edgewright.simulator.tables import STATUSES, Codes, rows_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,13 +42,8 @@ if TYPE_CHECKING:
     from edgewright.simulator.result_meta import Recorded
     from edgewright.simulator.tables import Columns
 
-__all__ = ["LEVELS", "Metric", "metrics", "slo_met"]
+__all__ = ["Metric", "metrics"]
 
-LEVELS = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-"""The quantiles that are reported, by label."""
-
-_JOBS = ("service", "status", "measured", "missed", "deadline_s", "ttft_s", "tpot_s", "e2e_s", "queue_s")
-_LATENCIES = {"ttft": "ttft_s", "tpot": "tpot_s", "e2e": "e2e_s", "queue": "queue_s"}
 NAN = float("nan")
 
 
@@ -72,40 +68,26 @@ class Metric:
 
 def metrics(run: Recorded) -> list[Metric]:
     """All figures of the run, in the order in which they are shown; NaN where a figure is not available."""
-    jobs, steps = {name: run.tables["jobs"][name] for name in _JOBS}, StepSums(run)
-    services = list(dict.fromkeys([*rows_by(jobs["service"]), *run.tables["replicas"]["service"].tolist()]))
-    jobs["met"] = slo_met(jobs, run.meta["slo"])
+    jobs, steps = JobSums(run), StepSums(run)
+    services = list(dict.fromkeys([*jobs.services, *run.tables["replicas"]["service"].tolist()]))
     found = [*_of_service(run, None, jobs, steps)]
     if len(services) == 1:
         found += [replace(figure, scope="service", name=services[0]) for figure in found]
     else:
         found += [figure for name in services for figure in _of_service(run, name, jobs, steps)]
     found += [*_of_power(run, steps), *_of_sources(run), *_of_heat(run)]
-    return [*found, *_of_energy(run), *_of_resources(run), *_of_memory(run), *_of_replicas(run), *_of_failures(run, steps)]
+    return [*found, *_of_energy(run), *_of_resources(run), *_of_memory(run), *_of_replicas(run), *_of_failures(run, jobs, steps)]
 
 
-def slo_met(jobs: Columns, slo: Mapping[str, Mapping[str, float]]) -> NDArray[np.bool_]:
-    """For every job, measured or not: completed within its service's objectives and its deadline; all False where there are neither."""
-    met: NDArray[np.bool_] = (jobs["status"] == "completed") & ~jobs["missed"]
-    bound = np.isfinite(jobs["deadline_s"])
-    for service, objectives in slo.items():
-        mine = jobs["service"] == service
-        bound = bound | (mine & bool(objectives))
-        for column, limit in objectives.items():
-            met = met & ~(mine & (jobs[column] > limit))
-    return met & bound
-
-
-def _of_service(run: Recorded, service: str | None, jobs: Columns, steps: StepSums) -> Iterator[Metric]:
+def _of_service(run: Recorded, service: str | None, jobs: JobSums, steps: StepSums) -> Iterator[Metric]:
     """What the jobs of one service experienced, or (None) all; of a run's only service, all of them are."""
     scope, name = ("total", "") if service is None else ("service", service)
-    measured = jobs["measured"] if service is None else jobs["measured"] & (jobs["service"] == service)
-    yield Metric(scope, name, "jobs", float(measured.sum()), "")
-    for status in ("completed", "rejected", "failed", "in_flight"):
-        yield Metric(scope, name, status, float((measured & (jobs["status"] == status)).sum()), "")
-    yield from _of_objectives(run, scope, name, jobs, measured)
-    for metric, column in _LATENCIES.items():
-        yield from _quantiles_of(scope, name, metric, jobs[column][measured])
+    for kind in ("jobs", *STATUSES):
+        yield Metric(scope, name, kind, jobs.count(service, kind), "")
+    yield from _of_objectives(run, service, jobs)
+    for metric, column in LATENCIES.items():
+        for label, value in zip(LEVELS, jobs.quantiles(service, column), strict=True):
+            yield Metric(scope, name, f"{metric}_{label}_s", value, "s")
     yield from _gaps(run, scope, name)
     tokens, prompts, iterations, sequences = steps.of(service)
     yield Metric(scope, name, "tokens_per_s", tokens / _seconds(run), "1/s")
@@ -134,20 +116,13 @@ def _gaps(run: Recorded, scope: str, name: str) -> Iterator[Metric]:
         yield Metric(scope, name, f"itl_{label}_s", value, "s")
 
 
-def _quantiles_of(scope: str, name: str, metric: str, values: Floats) -> Iterator[Metric]:
-    for label, value in zip(LEVELS, quantiles(values, list(LEVELS.values())), strict=True):
-        yield Metric(scope, name, f"{metric}_{label}_s", value, "s")
-
-
-def _of_objectives(run: Recorded, scope: str, name: str, jobs: Columns, measured: NDArray[np.bool_]) -> Iterator[Metric]:
-    due = measured & np.isfinite(jobs["deadline_s"])
-    bound = measured & (due | np.isin(jobs["service"], [service for service, limits in run.meta["slo"].items() if limits]))
-    met = float((jobs["met"] & measured).sum())
-    missed = float((jobs["missed"] & due).sum())
-    yield Metric(scope, name, "goodput_per_s", met / _seconds(run) if bound.any() else NAN, "1/s")
-    yield Metric(scope, name, "slo_met", _ratio(met, float(bound.sum())), "")
-    yield Metric(scope, name, "deadline_misses", missed if due.any() else NAN, "")
-    yield Metric(scope, name, "deadline_miss_fraction", _ratio(missed, float(due.sum())), "")
+def _of_objectives(run: Recorded, service: str | None, jobs: JobSums) -> Iterator[Metric]:
+    scope, name = ("total", "") if service is None else ("service", service)
+    met, bound, missed, due = (jobs.count(service, kind) for kind in ("met", "bound", "missed", "due"))
+    yield Metric(scope, name, "goodput_per_s", met / _seconds(run) if bound else NAN, "1/s")
+    yield Metric(scope, name, "slo_met", _ratio(met, bound), "")
+    yield Metric(scope, name, "deadline_misses", missed if due else NAN, "")
+    yield Metric(scope, name, "deadline_miss_fraction", _ratio(missed, due), "")
 
 
 def _of_power(run: Recorded, steps: StepSums) -> Iterator[Metric]:
@@ -265,12 +240,12 @@ def _most_held(kv: Columns) -> dict[str, float]:
     return dict(zip(codes.names, most.tolist(), strict=True))
 
 
-def _of_failures(run: Recorded, steps: StepSums) -> Iterator[Metric]:
+def _of_failures(run: Recorded, jobs: JobSums, steps: StepSums) -> Iterator[Metric]:
     """What failures cost over the whole run, and how long what had outages (replicas and services: all) was up."""
-    jobs, energy = run.tables["jobs"], run.tables["energy"]
-    for name in ("interruptions", "retries", "resumes", "lost_tokens", "wasted_tokens"):
-        yield Metric("total", "", name, float(jobs[name].sum()), "")
-    share_lost = _ratio(float(jobs["lost_tokens"].sum()), steps.computed)
+    energy = run.tables["energy"]
+    for name in TROUBLES:
+        yield Metric("total", "", name, float(jobs.troubles[name]), "")
+    share_lost = _ratio(float(jobs.troubles["lost_tokens"]), steps.computed)
     spent = fsum(energy["joules"][(energy["part"] == "dynamic") | (energy["part"] == "static")])
     yield Metric("total", "", "lost_fraction", share_lost, "")
     yield Metric("total", "", "lost_J", share_lost * spent if len(energy["part"]) else NAN, "J")

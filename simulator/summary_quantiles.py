@@ -48,11 +48,31 @@ def coarse_distribution(groups: Iterator[tuple[Floats, Floats]]) -> tuple[Floats
 
 def quantiles(values: Floats, levels: Sequence[float], weights: Floats | None = None) -> list[float]:
     """The quantiles of the values that are not NaN, one per level in (0, 1]; NaN if there are none."""
+    if weights is None:
+        return _of_equals(values, levels)
     ordered, shares = distribution(values, weights)
     if not len(ordered):
         return [float("nan")] * len(levels)
     reached = np.searchsorted(shares, np.asarray(levels) * (1 - 1e-12))
     return [float(ordered[min(index, len(ordered) - 1)]) for index in reached]
+
+
+def _of_equals(values: Floats, levels: Sequence[float]) -> list[float]:
+    """Quantiles of values of equal weight: those of certain ranks, so that nothing is sorted."""
+    known = values[~np.isnan(values)]
+    known += 0.0  # of the two zeros, which are equal, one
+    if not len(known):
+        return [float("nan")] * len(levels)
+    ranks = [_rank(len(known), level * (1 - 1e-12)) for level in levels]
+    known.partition(sorted(set(ranks)))
+    return [float(known[rank]) for rank in ranks]
+
+
+def _rank(count: int, share: float) -> int:
+    """The first of so many values in order with at least that share of them at or below it; looked for near where it must be."""
+    first = max(int(share * count) - 2, 0)
+    shares = np.arange(first + 1, first + 6) / count
+    return min(first + int(np.searchsorted(shares, share)), count - 1)
 
 
 def quantiles_in_groups(groups: Callable[[], Iterator[tuple[Floats, Floats]]], levels: Sequence[float]) -> list[float]:

@@ -8,7 +8,8 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from edgewright.simulator.energy import PARTS
-from edgewright.simulator.summary import LEVELS, Metric
+from edgewright.simulator.summary import Metric
+from edgewright.simulator.summary_jobs import LEVELS
 
 if TYPE_CHECKING:
     from edgewright.simulator.result_meta import Recorded

@@ -145,13 +145,21 @@ def with_latencies(jobs: Mapping[str, Sequence[Any] | NDArray[Any]], end_s: floa
     }
 
 
+class _Numbers(dict[str, int]):
+    """A name that is looked up for the first time gets the next number: nothing of a look-up of the others is in Python."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = len(self)
+        return self[name]
+
+
 class Codes:
     """Numbers for the names met so far, in order of appearance."""
 
     __slots__ = ("_numbers",)
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+        self._numbers = _Numbers()
 
     @property
     def names(self) -> list[str]:
@@ -162,8 +170,8 @@ class Codes:
         """The number of each name in a column of texts; new names get the next ones."""
         numbers = self._numbers
         if len(names) and (names.strides == (0,) or bool((names == names[0]).all())):
-            return np.full(len(names), numbers.setdefault(names[0], len(numbers)), np.intp)
-        return np.fromiter((numbers.setdefault(name, len(numbers)) for name in names), np.intp, len(names))
+            return np.full(len(names), numbers[names[0]], np.intp)
+        return np.fromiter(map(numbers.__getitem__, names.tolist()), np.intp, len(names))
 
 
 def rows_by(names: NDArray[Any]) -> dict[str, NDArray[np.intp]]:

@@ -11,7 +11,7 @@ from edgewright.simulator.report.figure import INK, Drawing, colour, line, numbe
 from edgewright.simulator.stored import KEPT, groups, rows_of
 from edgewright.simulator.summary_quantiles import coarse_distribution, distribution
 from edgewright.simulator.summary_text import readable
-from edgewright.simulator.tables import rows_by
+from edgewright.simulator.tables import Codes, rows_by
 
 if TYPE_CHECKING:
     from edgewright.simulator.intervals import Floats
@@ -35,7 +35,7 @@ _LEVELS = np.concatenate([np.linspace(0, 0.98, 99), np.linspace(0.98, 1, 41)])
 
 def latencies(run: Recorded) -> Iterator[Drawing]:
     """One figure per kind of latency of which there are any; a service has the same colour in all."""
-    services = list(rows_by(run.tables["jobs"]["service"])) or list(rows_by(run.tables["itl"]["service"]))
+    services = _services(run.tables["jobs"]) or _services(run.tables["itl"])
     for column, title, caption in _KINDS:
         curves = _by_service(run, column)
         found = [(index, name, *curves[name]) for index, name in enumerate(services) if name in curves and len(curves[name][0])]
@@ -48,10 +48,17 @@ def _by_service(run: Recorded, column: str) -> dict[str, tuple[Floats, Floats]]:
     name, counted = ("itl", "tokens") if column == "gap_s" else ("jobs", "measured")
     table = run.tables[name]
     if rows_of(table) > KEPT:
-        services = {service: None for group in groups(table, ["service"]) for service in rows_by(group["service"])}
-        return {service: coarse_distribution(_groups(table, service, column, counted)) for service in services}
+        return {service: coarse_distribution(_groups(table, service, column, counted)) for service in _services(table)}
     values, weights = table[column], table[counted]
     return {service: distribution(values[rows], weights[rows]) for service, rows in rows_by(table["service"]).items()}
+
+
+def _services(table: Columns) -> list[str]:
+    """Those of a table, in order of appearance."""
+    codes = Codes()
+    for group in groups(table, ["service"], KEPT):
+        codes.of(group["service"])
+    return codes.names
 
 
 def _groups(table: Columns, service: str, column: str, counted: str) -> Iterator[tuple[Floats, Floats]]:

@@ -1,23 +1,26 @@
 """Results that are written as they come: the same bytes, the same figures, and no row kept that has been written."""
 
 import filecmp
+from collections import Counter
 from math import fsum
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from weakref import ref
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgewright.simulator import Scenario, Simulation, growing, recorder, simulate, stored, summary
+from edgewright.simulator import Scenario, Simulation, growing, perfetto, recorder, simulate, stored, summary, summary_jobs
 from edgewright.simulator.growing import Growing, Texts
 from edgewright.simulator.recorder_sink import STREAMED, Sink
-from edgewright.simulator.report import latency
+from edgewright.simulator.report import latency, timeline
 from edgewright.simulator.result import Result
-from edgewright.simulator.stored import StoredTable, TableWriter
+from edgewright.simulator.stored import StoredTable, TableWriter, groups, rows_at
 from edgewright.simulator.summary_quantiles import coarse_distribution, distribution, quantiles, quantiles_in_groups
 from edgewright.simulator.summary_steps import RoundedOnce
-from edgewright.simulator.tables import TABLES, TableError
+from edgewright.simulator.tables import TABLES, Codes, TableError
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def small_groups(monkeypatch):
 @pytest.mark.parametrize(("name", "window", "held"), [("hello", "150 s", True), ("unreliable", "150 s", True), ("hello", "90 s", False)])
 def test_streamed_and_kept_results_have_the_same_bytes(name, window, held, small_groups, monkeypatch, tmp_path):
     """`held`: whether tables count as small; those that are not are gone through in groups, wherever they are."""
-    for module in (stored, summary, latency):
+    for module in (stored, summary, summary_jobs, perfetto, latency, timeline):
         monkeypatch.setattr(module, "KEPT", stored.KEPT if held else 0)
     scenario = Scenario.load(name).override({"run.window": window})
     kept, streamed = simulate(scenario), simulate(scenario, out=tmp_path / "streamed")
@@ -81,6 +84,54 @@ def test_columns_are_read_as_often_whatever_the_number_of_resources(monkeypatch,
         reads[-1] = 0
         assert len(Result.read(tmp_path / str(devices)).metrics) > 20
     assert reads[0] == reads[1] > 0
+
+
+def test_of_large_tables_the_summary_holds_one_column_at_a_time_and_report_and_trace_none(monkeypatch, tmp_path):
+    """What grows with requests is gone through: whole, a column of 14 million jobs takes 115 MB, and eight of them a gigabyte."""
+    simulate(Scenario.load("hello"), out=tmp_path / "out")
+    for module in (stored, summary, summary_jobs, perfetto, latency, timeline):
+        monkeypatch.setattr(module, "KEPT", 0)
+    read, reads, held = stored.StoredTable._read, Counter(), []
+
+    def noting(table, column):
+        found = read(table, column)
+        if table.name in ("jobs", "steps", "itl", "queue", "kv"):
+            reads[table.name, column] += 1
+            held.append(ref(found))
+            assert sum(each() is not None for each in held) == 1, f"{column} is read while another column is still held"
+        return found
+
+    monkeypatch.setattr(stored.StoredTable, "_read", noting)
+    result = Result.read(tmp_path / "out")
+    assert len(result.metrics) > 20
+    assert set(reads.values()) == {1}, reads
+    reads.clear()
+    result.report(tmp_path / "report.html")
+    result.to_perfetto(tmp_path / "trace.json")
+    assert not reads
+
+
+@given(st.lists(st.integers(0, 29), max_size=9))
+def test_rows_of_a_file_are_those_of_the_columns(rows):
+    columns = {"replica": np.array([f"r{at % 3}" for at in range(30)], object), "time_s": np.arange(30.0)}
+    columns |= {"waiting": np.arange(30), "running": np.arange(30, 0, -1)}
+    chosen = np.array(rows, np.intp)
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "ROWS", 7)
+        writer = TableWriter("queue", Path(folder))
+        for group in groups(columns, tuple(columns)):
+            writer.put(group)
+        writer.close()
+        found = rows_at(StoredTable("queue", Path(folder)), ("replica", "time_s", "running"), chosen)
+    expected = rows_at(columns, ("replica", "time_s", "running"), chosen)
+    assert {name: values.tolist() for name, values in found.items()} == {name: values.tolist() for name, values in expected.items()}
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "", "c"]), max_size=5), max_size=6))
+def test_names_are_numbered_as_they_appear(parts):
+    codes, first = Codes(), list(dict.fromkeys(name for part in parts for name in part))
+    assert [codes.of(np.array(part, object)).tolist() for part in parts] == [[first.index(name) for name in part] for part in parts]
+    assert codes.names == first
 
 
 def test_jobs_stand_in_the_order_in_which_they_were_asked(small_groups):
@@ -188,6 +239,12 @@ def test_quantiles_of_groups_are_those_of_all_values(groups):
     levels = [0.01, 0.5, 0.9, 1.0]
     values, weights = (np.concatenate([pair[side] for pair in arrays] or [np.empty(0)]) for side in (0, 1))
     np.testing.assert_array_equal(quantiles_in_groups(lambda: iter(arrays), levels), quantiles(values, levels, weights))
+
+
+@given(st.lists(VALUES | st.floats(-1e9, 1e9), max_size=60), st.lists(st.floats(1e-6, 1.0), max_size=4))
+def test_quantiles_without_weights_are_those_of_equal_weights(values, levels):
+    levels = [*levels, 0.5, 0.9, 0.99, 1.0]
+    np.testing.assert_array_equal(quantiles(np.array(values), levels), quantiles(np.array(values), levels, np.ones(len(values))))
 
 
 def test_quantiles_of_groups_refuse_values_below_zero():
