@@ -52,7 +52,8 @@ class JobSums:
         for group in groups(table, (*_FATES, *TROUBLES, *objectives), KEPT):
             coded = codes.of(group["service"])
             self.troubles = {column: before + int(group[column].sum()) for column, before in self.troubles.items()}
-            owner[begin : (begin := begin + len(coded))] = np.where(group["measured"], coded, -1)
+            here = slice(begin, begin := begin + len(coded))
+            owner[here] = np.where(group["measured"], coded, -1)
             for kind, chosen in self._kinds(group):
                 numbers = np.bincount(coded[chosen & group["measured"]], minlength=len(codes.names)).tolist()
                 self._counts.setdefault(kind, Counter()).update(dict(zip(codes.names, numbers, strict=True)))
