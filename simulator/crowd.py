@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.simulator.energy import Account
-from edgewright.simulator.sharing import EXACT, Activity, Resource
+from edgewright.simulator.sharing import EXACT, INSTANT, Activity, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,11 +105,11 @@ class Crowd:
         self._gone += 1
 
     def settle(self, now: float) -> None:
-        """Account the progress of all up to now."""
+        """Account the progress of all up to now, as `Activity.left_at` does."""
         if now > self._since:
             left = self._left.values
             left -= self._rate.values * (now - self._since)
-            np.maximum(left, 0.0, out=left)
+            left[left <= self._rate.values * (now * INSTANT)] = 0.0
         self._since = now
 
     def publish(self, now: float) -> None:

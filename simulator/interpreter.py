@@ -34,6 +34,7 @@ from edgewright.simulator.bound import Bound
 from edgewright.simulator.engines import Flag, Line, MemoryPool
 from edgewright.simulator.machine import Machine
 from edgewright.simulator.operation import Operation
+from edgewright.simulator.sharing import INSTANT
 from edgewright.workloads import Step
 
 __all__ = ["TIMED", "Execution", "Scope"]
@@ -429,11 +430,12 @@ class Execution:
 
     def resume(self, start: list[float], end: list[float], latency: list[float], at: float) -> Execution:
         """Take up an iteration in the middle: `at` seconds after it began, with node times and latencies from its timeline."""
+        over = at + self.started * INSTANT
         self.started -= at
         self.scope.live[self] = None
         live: list[tuple[int, float, float]] = []
         for node in range(len(self.strand.ops)):
-            if end[node] <= at:
+            if end[node] <= over:
                 self.state[node] = ENDED
                 self.open_main -= 1
                 self._open -= 1

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from edgewright.simulator.energy import Account
     from edgewright.simulator.following import Following
 
-__all__ = ["EXACT", "FULL", "Activity", "Resource", "fair_rates", "partition"]
+__all__ = ["EXACT", "FULL", "INSTANT", "Activity", "Resource", "fair_rates", "partition"]
 
 EXACT = 1e-12
 """Relative difference below which two shares are the same, and part of an activity that is nothing: a thousand roundings."""
+
+INSTANT = 1e-14
+"""Part of the time now that is no time at all: fifty roundings of the clock (1 ns after a day)."""
 
 FULL = 1e-12
 """Share of a capacity that is left over only by rounding: who stands below the class that filled the resource gets none of it."""
@@ -210,9 +213,9 @@ class Activity:
         return self.since + self.left / self.rate if self.rate > 0.0 else inf
 
     def left_at(self, now: float) -> float:
-        """Fraction still to do at a moment not before `since`."""
+        """Fraction still to do at a moment not before `since`; none if the clock cannot tell that moment from the end."""
         left = self.left - self.rate * (now - self.since)
-        return left if left > 0.0 else 0.0
+        return left if left > self.rate * now * INSTANT else 0.0
 
     def settle(self, now: float) -> None:
         """Account progress up to now."""

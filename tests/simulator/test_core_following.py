@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from simpy import Environment
 
 from edgewright.hwmodels import Cluster, Connection, Rate, Work
 from edgewright.hwmodels.ideal import ideal_device, ideal_link
@@ -41,8 +42,8 @@ def send(machine, nbytes, done):
     return machine.run(lambda: demand_of(operation, machine.cluster, Step(), machine.clocks), lambda _: done.append(machine.env.now))
 
 
-def following(profile):
-    machine = Machine(PAIR)
+def following(profile, start=0.0):
+    machine = Machine(PAIR, Environment(start))
     machine.follow("lan>", profile)
     return machine
 
@@ -95,7 +96,7 @@ def test_a_resource_follows_one_profile():
         following(Steady()).follow("lan>", Steady())
 
 
-@pytest.mark.parametrize("begin", [0.0, 0.1, 0.2, 0.4, 0.7, 100.1])
+@pytest.mark.parametrize("begin", [0.0, 0.1, 0.7, 10_000.1])
 @pytest.mark.parametrize("flows", [1, 2, MANY + 8])
 def test_what_ends_as_its_link_goes_dead_has_ended(begin, flows):
     """Equal shares of 100 B/s: all but the last have sent their `30 / flows` bytes 0.3 s later, when the link dies, but for a rounding.
@@ -158,12 +159,17 @@ def stepped(machine, steps):
     return ends
 
 
+cycles = st.lists(st.sampled_from([0.0, 0.3, 1.0, 1.7]), min_size=1, max_size=5).filter(any)
+
+
 @settings(max_examples=40)
-@given(st.lists(st.sampled_from([0.0, 0.3, 1.0, 1.7]), min_size=1, max_size=5).filter(any), st.integers(1, 15))
-@example([0.0, 1.0, 1.0, 1.0], 9)  # the ninth step ends as the link goes dead
-def test_a_stretch_over_a_changing_link_equals_its_steps(factors, steps):
+@given(factors=cycles, steps=st.integers(1, 15), start=st.sampled_from([0.0, 1e4, 1e5]))
+@example([0.0, 1.0, 1.0, 1.0], 9, 0.0)  # the ninth step ends as the link goes dead
+@example([0.0, 1.0, 1.0, 1.0], 9, 1e4)  # after hours the clock's roundings are larger; here what the jump hands over is a rounding
+@example([2.0, 0.0], 2, 1e5)
+def test_a_stretch_over_a_changing_link_equals_its_steps(factors, steps, start):
     """Also where a change comes at the very end of a step, and where the link stands still for a while."""
-    one, other = following(Cycle(*factors)), following(Cycle(*factors))
-    assert jumped(one, steps) == pytest.approx(stepped(other, steps), rel=1e-9)
+    one, other = following(Cycle(*factors), start), following(Cycle(*factors), start)
+    assert jumped(one, steps) == pytest.approx(stepped(other, steps), rel=1e-12)
     for name in ("moved", "busy_s"):
         assert getattr(one.resources["lan>"], name) == pytest.approx(getattr(other.resources["lan>"], name), rel=1e-9), name
