@@ -34,7 +34,7 @@ BENCHMARKS: Mapping[str, Callable[[], Iterator[Row]]] = MappingProxyType(
         "fleet-small": partial(fleet, 10_000, 300.0),
         "fleet": fleet,
         "llm-1k": partial(llm, 1_000),
-        "llm-100k": partial(llm, 100_000, 1),
+        "llm-100k": partial(llm, 100_000, 1, (2.0,)),
         "growth-1m": partial(growth, (10_000, 1_000_000), turns=2),
         "memory-1m": partial(memory, 1_000_000),
     }
