@@ -63,9 +63,9 @@ __all__ = [
 # -- batching ------------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Batch:
-    """What the next step computes.
+    """What the next step computes. Nobody changes it; it is not frozen because making it would then take twice the time, at every step.
 
     Attributes:
         decode: whether the running jobs whose prompt is done decode one token each; or the ids of those that do, while the others wait.

@@ -33,7 +33,7 @@ class Courses:
         self._conflicts: dict[frozenset[str], bool] = {}
         self._used: dict[Resource, None] = {}
         self._followed: list[str] = []
-        self._prices: tuple[float, ...] = ()
+        self._prices: list[float] = []
         self._cluster = machine.cluster
         self._epoch = machine.epoch
 
@@ -43,7 +43,8 @@ class Courses:
             return None
         machine = self.machine
         if machine.epoch != self._epoch or self._followed:
-            machine.refresh(self._followed)
+            if self._followed:
+                machine.refresh(self._followed)
             prices = self._prices_now()
             if machine.cluster is not self._cluster or prices != self._prices:
                 self._known.clear()
@@ -58,10 +59,11 @@ class Courses:
             self._prices = self._prices_now()
         return found
 
-    def _prices_now(self) -> tuple[float, ...]:
+    def _prices_now(self) -> list[float]:
         """What the timelines that are known depend on: clocks of the engines, capacities of what they use."""
         clocks = self.machine.clocks
-        return (*[clocks.get(queue.name, 1.0) for queue in self.queues], *[resource.capacity for resource in self._used])
+        found = [clocks.get(queue.name, 1.0) for queue in self.queues]
+        return found + [resource.capacity for resource in self._used] if self._used else found
 
     def in_its_own_way(self, course: Course) -> bool:
         """Whether operations of the plan that may run at once share a resource; which they use depends on the sizes of messages."""

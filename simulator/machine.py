@@ -17,6 +17,7 @@ from edgewright.simulator.clocks import ClockLimits
 from edgewright.simulator.components import Sharing
 from edgewright.simulator.energy import Ledger
 from edgewright.simulator.engines import EngineQueue, MemoryPool
+from edgewright.simulator.environment import Environment
 from edgewright.simulator.following import PROFILE, Following
 from edgewright.simulator.impairments import Impairments
 from edgewright.simulator.operation import Operation
@@ -99,7 +100,7 @@ class Machine:
     """
 
     def __init__(self, cluster: Cluster, env: simpy.Environment | None = None) -> None:
-        self.env: Any = env if env is not None else simpy.Environment()
+        self.env: Any = env if env is not None else Environment()
         self.cluster = cluster
         self.signals = Signals()
         self.up = Availability(self.signals)

@@ -14,7 +14,7 @@ class Request:
     """A job in a service, with its progress. Implements `JobView`, `WaitingView` and `RunningView` of `policies.views`.
 
     Attributes:
-        job: what was asked.
+        job: what was asked; `id`: its number.
         status: `in_flight`, `completed`, `rejected` or `failed`; `reason` says why not completed.
         replica: name of the replica that serves it, empty before routing.
         submitted, queued, scheduled, first_token, last_token, finished: simulated times, None before.
@@ -48,6 +48,7 @@ class Request:
         "finished",
         "first_token",
         "generated",
+        "id",
         "interruptions",
         "job",
         "kv_from",
@@ -72,6 +73,7 @@ class Request:
 
     def __init__(self, job: Job, submitted: float, finish: Callable[[Request], None], caller: Request | None = None) -> None:
         self.job = job
+        self.id = job.id
         self.submitted = submitted
         self.finish = finish
         self.caller = caller
@@ -99,11 +101,6 @@ class Request:
         self.admitted_order = 0
 
     # -- views ---------------------------------------------------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> int:
-        """The job's number."""
-        return self.job.id
 
     @property
     def service(self) -> str:

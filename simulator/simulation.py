@@ -10,8 +10,6 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import simpy
-
 from edgewright.hwmodels import Cluster
 from edgewright.simulator.answers import send_back
 from edgewright.simulator.assemble import Setup
@@ -107,7 +105,7 @@ class Simulation:
         replica of a simple scenario may run compiled (`express_rule`). Raises `ScenarioError` if the scenario cannot run."""
         checked = check(scenario)
         self.scenario = scenario
-        self.machine = Machine(checked.cluster, simpy.Environment())
+        self.machine = Machine(checked.cluster)
         self.env = self.machine.env
         run = scenario.run
         self.window = (run.warmup, run.warmup + run.window)

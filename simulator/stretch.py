@@ -55,6 +55,7 @@ class Course:
     """
 
     __slots__ = (
+        "_length",
         "_parts",
         "_table",
         "engines",
@@ -90,6 +91,15 @@ class Course:
         self.sinks = [machine.sink(key) for key in self.keys]
         self.whole = self._added_up(iterations)
         self.once = list(zip(self.sinks, self.whole[:, 0].tolist(), strict=True)) if iterations == 1 else []
+
+        self._length = at_iteration(line.token, 0) if iterations == 1 else None
+
+    def ends(self, started: float) -> Times:
+        """Simulated times at which the iterations end if they begin at that time, one after another."""
+        if self._length is not None:
+            return (started + self._length,)
+        lengths = np.broadcast_to(np.asarray(self.line.token, dtype=float), self.whole.shape[1:])
+        return np.cumsum(np.concatenate(((started,), lengths)))[1:]
 
     def _added_up(self, iterations: int) -> NDArray[np.float64]:
         sums = np.zeros((len(self.keys), iterations))
@@ -180,7 +190,7 @@ class Stretch:
             course = Course(machine, timeline(strand, machine.cluster, step, machine.clocks, machine.capacities), iterations)
         self.course = course
         self.started: float = machine.env.now
-        self.ends = _ends(self.started, course.line.token, iterations)
+        self.ends = course.ends(self.started)
         self._settled: NDArray[np.float64] | None = None
         self._looked = -1.0
 
@@ -193,11 +203,6 @@ class Stretch:
     def links(self) -> set[str]:
         """Links that its messages cross, however small."""
         return self.course.links
-
-    @property
-    def lengths(self) -> NDArray[np.float64]:
-        """Seconds of each iteration."""
-        return np.diff(np.concatenate(([self.started], self.ends)))
 
     def possible(self) -> bool:
         """Whether nothing else uses its engines and resources, all of them work, and nothing of an iteration outlives its token."""
@@ -308,11 +313,3 @@ def at_iteration(quantity: Any, iteration: int) -> float:
     if isinstance(quantity, np.ndarray) and quantity.ndim:
         return float(quantity[iteration])
     return float(quantity)
-
-
-def _ends(started: float, token: Any, iterations: int) -> Times:
-    """Times at which iterations end that begin one after another."""
-    if iterations == 1:
-        return (started + at_iteration(token, 0),)
-    lengths = np.broadcast_to(np.asarray(token, dtype=float), (iterations,))
-    return np.cumsum(np.concatenate(((started,), lengths)))[1:]

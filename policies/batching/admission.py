@@ -55,7 +55,7 @@ def entries(jobs: Iterable[WaitingView]) -> tuple[tuple[int, int], ...]:
 def prompts_step(jobs: Iterable[WaitingView]) -> Batch:
     """A step that computes these prompts whole while nobody decodes; if there is nothing of them to compute, all decode."""
     prefill = entries(jobs)
-    return Batch(decode=not any(tokens for _, tokens in prefill), prefill=prefill)
+    return Batch(decode=not sum([tokens for _, tokens in prefill]), prefill=prefill)
 
 
 def standing_decode(view: ReplicaView) -> Batch:
