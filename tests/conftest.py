@@ -1,4 +1,4 @@
-"""What all tests share: Hypothesis without deadlines, the repository's root, and programs run in fresh interpreters."""
+"""What all tests share: Hypothesis without deadlines, the repository's root, a tiny model, and programs run in fresh interpreters."""
 
 import os
 import subprocess
@@ -17,6 +17,22 @@ settings.load_profile("ci" if os.environ.get("CI") else "everywhere")
 def repository():
     """The root of the checkout."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def two_layers():
+    """A model of two layers of four heads of two numbers: 32 bytes of cache per token, where a number has one."""
+    from edgewright.workloads import from_config
+
+    config = {
+        "model_type": "llama",
+        "hidden_size": 8,
+        "intermediate_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "vocab_size": 10,
+    }
+    return from_config(config, "tiny")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from math import isfinite
 
+import numpy as np
 import pytest
 
 from edgewright.experiments.validation.engines.cases import Llm
@@ -15,6 +16,7 @@ SHAPES = {"llama": ("llama", 0, 0), "qwen2": ("qwen2", 0, 0), "mixture": ("moe",
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("format", ["F16", "Q8_0", "Q4_0"])
 def test_a_written_model_runs(name, format, tmp_path):
+    """What it says of the next token depends on the context, and neither on how that was computed nor on steps that were taken back."""
     pytest.importorskip("llama_cpp")
     from edgewright.experiments.validation.engines.llama_run import opened
 
@@ -22,11 +24,23 @@ def test_a_written_model_runs(name, format, tmp_path):
     write_gguf(tmp_path / "tiny.gguf", Llm("tiny", family, 64, 128, 2, 4, 2, 16, 320, True, experts, active), format)
     with opened(tmp_path / "tiny.gguf", 2, 64) as engine:
         engine.threads(1)
+        said = []
+        for prompt in (16, 8):
+            engine.prefill(prompt)
+            engine.extend(prompt, 16)
+            engine.spread(2)
+            for _ in range(2):
+                engine.step(16, 2)
+                said.append(engine.logits(2))
         engine.prefill(8)
-        engine.extend(8, 16)
         engine.spread(2)
-        engine.step(16, 2)
-        engine.step(16, 2)  # the cache is as it was before
+        engine.step(8, 2)
+        shorter = engine.logits(2)
+    assert np.isfinite(said[0]).all()
+    assert min(np.ptp(said[0], axis=1)) > 0.1
+    assert np.abs(said[0] - shorter).max() > 0.1
+    for again in said[1:]:
+        assert np.abs(said[0] - again).max() < 1e-3
 
 
 @pytest.mark.parametrize(

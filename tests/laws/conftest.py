@@ -1,5 +1,6 @@
 """Plans in which nothing contends, and small scenarios run in two ways."""
 
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,9 +29,13 @@ from edgewright.policies.plan import (
     race,
     seq,
 )
+from edgewright.simulator import Scenario, Simulation
 
 LEAVES = 64
 """Four children at each of three levels."""
+
+TABLES = ("jobs", "steps", "kv", "queue", "energy", "resources", "replicas", "memory", "power", "usage", "availability")
+"""What a run express must leave behind as the general path does."""
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +65,27 @@ def quiet_plans():
     Nothing contends, and no two moments coincide by chance: amounts are unlike, and branches of races begin and end with a delay.
     """
     return quiet
+
+
+@pytest.fixture
+def express_pays(monkeypatch):
+    """Running express is worth it, however few the jobs."""
+    monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", {True: 0, False: 0})
+
+
+@pytest.fixture(scope="session")
+def ran():
+    """`ran(tables, express) -> Result`: a scenario run express, which is of that class, or (None) on the general path."""
+    return _ran
+
+
+@pytest.fixture(scope="session")
+def require_same():
+    """`require_same(fast, slow)`: two results of one scenario, run express and on the general path, are equal.
+
+    Identities, counts and texts are; floats to 1e-9 of their value, or to the absolute 1e-10.
+    """
+    return _require_same
 
 
 @dataclass
@@ -196,3 +222,25 @@ def _most(activities, fixed, free, goal, floor):
     found = linprog(cost, A_ub=np.array(rows) if rows else None, b_ub=limits or None, bounds=[*bounds, (0.0, 1e9)])
     assert found.success, found.message
     return -found.fun
+
+
+def _ran(tables, express):
+    simulation = Simulation(Scenario.of(deepcopy(tables)), express=express is not None)
+    assert type(simulation.express) is (express or type(None))
+    while not simulation.drained and simulation.now < simulation.end:
+        simulation.run_until(simulation.now + simulation.end / 20)
+    return simulation.result()
+
+
+def _require_same(fast, slow):
+    for name in TABLES:
+        a, b = fast.frame(name), slow.frame(name)
+        assert len(a) == len(b), name
+        for column in a.columns:
+            if a[column].dtype.kind == "f":
+                assert np.allclose(a[column], b[column], rtol=1e-9, atol=1e-10, equal_nan=True), f"{name}.{column}"
+            else:
+                assert a[column].tolist() == b[column].tolist(), f"{name}.{column}"
+    gaps = [np.sort(np.repeat(result.itl.gap_s, result.itl.tokens)) for result in (fast, slow)]
+    assert len(gaps[0]) == len(gaps[1])
+    assert np.allclose(*gaps, rtol=1e-9, atol=1e-10)

@@ -6,15 +6,14 @@ minutes have an ulp of 1e-14 s, and thousands of steps add up to the absolute 1e
 
 from copy import deepcopy
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgewright.simulator import Scenario, Simulation, simulate
+from edgewright.simulator.express_tokens import TokenExpress
 
-REL, ABS = 1e-9, 1e-10
-TABLES = ("jobs", "steps", "kv", "queue", "energy", "resources", "replicas", "memory", "power", "usage", "availability")
+pytestmark = pytest.mark.usefixtures("express_pays")
 
 
 def lengths(prompt, output):
@@ -66,34 +65,6 @@ WORKLOADS = (
     ("short", 2.0, {"medians": (20, 5)}),
     ("urgent", 0.5, {"deadline": "2 s", "priority": 4}),
 )
-
-
-def ran(tables, express):
-    simulation = Simulation(Scenario.of(deepcopy(tables)), express=express)
-    assert (simulation.express is not None) == express
-    while not simulation.drained and simulation.now < simulation.end:
-        simulation.run_until(simulation.now + simulation.end / 20)
-    return simulation.result()
-
-
-def require_same(fast, slow):
-    for name in TABLES:
-        a, b = fast.frame(name), slow.frame(name)
-        assert len(a) == len(b), name
-        for column in a.columns:
-            if a[column].dtype.kind == "f":
-                assert np.allclose(a[column], b[column], rtol=REL, atol=ABS, equal_nan=True), f"{name}.{column}"
-            else:
-                assert a[column].tolist() == b[column].tolist(), f"{name}.{column}"
-    gaps = [np.sort(np.repeat(result.itl.gap_s, result.itl.tokens)) for result in (fast, slow)]
-    assert len(gaps[0]) == len(gaps[1])
-    assert np.allclose(*gaps, rtol=REL, atol=ABS)
-
-
-@pytest.fixture(autouse=True)
-def worth_it(monkeypatch):
-    """Express however few the jobs."""
-    monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", {True: 0, False: 0})
 
 
 def failed(result):
@@ -156,9 +127,9 @@ CASES = {
 
 
 @pytest.mark.parametrize(("tables", "covered"), CASES.values(), ids=CASES)
-def test_express_equals_the_general_path(tables, covered):
-    fast = ran(tables, express=True)
-    require_same(fast, ran(tables, express=False))
+def test_express_equals_the_general_path(ran, require_same, tables, covered):
+    fast = ran(tables, TokenExpress)
+    require_same(fast, ran(tables, None))
     assert covered is None or covered(fast)
 
 
@@ -191,25 +162,25 @@ closing = st.fixed_dictionaries(
     batching=st.just("continuous") | closing,
     seed=st.integers(0, 1000),
 )
-def test_express_equals_the_general_path_in_any_scenario(engine, rate, kilobytes, medians, batching, seed):
+def test_express_equals_the_general_path_in_any_scenario(ran, require_same, engine, rate, kilobytes, medians, batching, seed):
     memory = {"kv_capacity": f"{kilobytes} kB"}
     tables = board(rate, 8.0, seed, engine, memory, {"lengths": lengths(*medians)}, batching=batching)
-    require_same(ran(tables, express=True), ran(tables, express=False))
+    require_same(ran(tables, TokenExpress), ran(tables, None))
 
 
-def test_a_run_that_ends_before_its_jobs_do_is_cut_off_alike():
+def test_a_run_that_ends_before_its_jobs_do_is_cut_off_alike(ran, require_same):
     tables = board(4.0, 10)
     tables["run"]["drain"] = 0.5
-    fast = ran(tables, express=True)
+    fast = ran(tables, TokenExpress)
     assert (fast.jobs.status == "in_flight").any()
-    require_same(fast, ran(tables, express=False))
+    require_same(fast, ran(tables, None))
 
 
-def test_looking_often_changes_nothing():
+def test_looking_often_changes_nothing(ran):
     tables = board(2.0, 10)
     rarely, often = deepcopy(tables), deepcopy(tables)
     often["record"] = {"period": "0.05 s"}
-    a, b = ran(rarely, express=True), ran(often, express=True)
+    a, b = ran(rarely, TokenExpress), ran(often, TokenExpress)
     for name in ("jobs", "steps", "kv", "queue"):
         assert a.frame(name).equals(b.frame(name))
     assert a.energy.joules.sum() == pytest.approx(b.energy.joules.sum(), rel=1e-12)
@@ -247,7 +218,7 @@ def test_few_jobs_are_not_worth_compiled_code_and_nobody_who_may_look_gets_it(mo
     assert Simulation(Scenario.of(board()), express=True).express is None
 
 
-def test_simulate_runs_express_where_it_may(monkeypatch):
+def test_simulate_runs_express_where_it_may(require_same, monkeypatch):
     tables = board(2.0, 10)
     fast = simulate(Scenario.of(deepcopy(tables)))
     monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", {True: 2000, False: 2000})

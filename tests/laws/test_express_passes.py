@@ -3,9 +3,6 @@
 Counts and texts are equal; floats to 1e-9 of their value, and times of a run of minutes to the absolute 1e-10, as in `test_express_laws`.
 """
 
-from copy import deepcopy
-
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,14 +10,7 @@ from hypothesis import strategies as st
 from edgewright.simulator import Scenario, Simulation
 from edgewright.simulator.express_passes import PassExpress
 
-REL, ABS = 1e-9, 1e-10
-TABLES = ("jobs", "steps", "queue", "energy", "resources", "replicas", "memory", "power", "usage", "availability")
-
-
-@pytest.fixture(autouse=True)
-def worth_it(monkeypatch):
-    """Express however few the jobs."""
-    monkeypatch.setattr("edgewright.simulator.express_rule.WORTH", {True: 0, False: 0})
+pytestmark = pytest.mark.usefixtures("express_pays")
 
 
 def camera(rate=20.0, **more):
@@ -47,27 +37,6 @@ def board(workloads=None, batching="continuous", window=6.0, seed=1, drain=20.0,
         },
         "workloads": workloads or {"images": camera()},
     }
-
-
-def ran(tables, express):
-    simulation = Simulation(Scenario.of(deepcopy(tables)), express=express)
-    assert isinstance(simulation.express, PassExpress) == express
-    while not simulation.drained and simulation.now < simulation.end:
-        simulation.run_until(simulation.now + simulation.end / 7)
-    return simulation.result()
-
-
-def require_same(fast, slow):
-    for name in TABLES:
-        a, b = fast.frame(name), slow.frame(name)
-        assert len(a) == len(b), name
-        for column in a.columns:
-            if a[column].dtype.kind == "f":
-                assert np.allclose(a[column], b[column], rtol=REL, atol=ABS, equal_nan=True), f"{name}.{column}"
-            else:
-                assert a[column].tolist() == b[column].tolist(), f"{name}.{column}"
-    assert not len(fast.itl)
-    assert not len(fast.kv)
 
 
 FILM = {"process": "periodic", "period": "40 ms"}
@@ -113,9 +82,11 @@ CASES = {
 
 
 @pytest.mark.parametrize(("tables", "covered"), CASES.values(), ids=CASES)
-def test_passes_run_express_as_on_the_general_path(tables, covered):
-    fast = ran(tables, express=True)
-    require_same(fast, ran(tables, express=False))
+def test_passes_run_express_as_on_the_general_path(ran, require_same, tables, covered):
+    fast = ran(tables, PassExpress)
+    require_same(fast, ran(tables, None))
+    assert not len(fast.itl)
+    assert not len(fast.kv)
     assert covered is None or covered(fast)
 
 
@@ -153,20 +124,20 @@ engines = st.fixed_dictionaries(
     drain=st.sampled_from([0.01, 5.0]),
     seed=st.integers(0, 1000),
 )
-def test_passes_run_express_as_on_the_general_path_in_any_scenario(workloads, batching, engine, drain, seed):
+def test_passes_run_express_as_on_the_general_path_in_any_scenario(ran, require_same, workloads, batching, engine, drain, seed):
     tables = board({f"w{number}": each for number, each in enumerate(workloads)}, batching, 1.0, seed, drain, engine)
-    require_same(ran(tables, express=True), ran(tables, express=False))
+    require_same(ran(tables, PassExpress), ran(tables, None))
 
 
-def test_two_boards_in_a_row_and_the_link_between_them():
+def test_two_boards_in_a_row_and_the_link_between_them(ran, require_same):
     tables = board({"images": camera(40.0)}, {"policy": "dynamic", "size": 3, "timeout": "30 ms"})
     tables["cluster"]["devices"]["other"] = {"device": "jetson_agx_orin_64gb"}
     tables["cluster"]["links"] = [{"name": "wire", "link": "eth_1g", "between": ["board", "other"]}]
     parts = {"policy": "pipeline", "lanes": 1}
     tables["services"]["detector"]["replicas"] = [{"name": "one", "devices": ["board", "other"], "partitioning": parts}]
-    fast = ran(tables, express=True)
+    fast = ran(tables, PassExpress)
     assert fast.links.amount.sum() > 0
-    require_same(fast, ran(tables, express=False))
+    require_same(fast, ran(tables, None))
 
 
 @pytest.mark.parametrize(

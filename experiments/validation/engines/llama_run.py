@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["MICRO_BATCH", "Engine", "llama_version", "opened"]
 
@@ -70,6 +71,10 @@ class Engine:
         self._decode([(each, tokens) for each in range(batch)], every=True)
         for each in range(batch):
             self._library.llama_memory_seq_rm(self._memory, each, tokens, -1)
+
+    def logits(self, rows: int = 1) -> NDArray[np.float32]:
+        """What the last call said of the next token: shape `(rows, vocabulary)`; a step says it of each of its sequences."""
+        return np.ctypeslib.as_array(self._library.llama_get_logits(self._context), (rows, self._vocab)).copy()
 
     def _decode(self, places: list[tuple[int, int]], *, every: bool = False) -> None:
         batch = self._batch
