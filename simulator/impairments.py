@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edgewright.hwmodels import Condition
 from edgewright.simulator.availability import Cause
 from edgewright.simulator.following import PROFILE
+from edgewright.simulator.sharing import INSTANT, Resource
 
 if TYPE_CHECKING:
     from edgewright.simulator.machine import Machine
     from edgewright.simulator.operation import Operation
-    from edgewright.simulator.sharing import Resource
     from edgewright.workloads import Stream
 
 __all__ = ["Errors", "Impairments"]
@@ -141,8 +141,13 @@ class Impairments:
         return next(each for each in self._specified.connections if each.name == connection).resources
 
     def _stuck(self, operation: Operation) -> bool:
+        """Whether a link that its messages cross is dead; one that dies in the moment in which they arrive comes too late to stop them."""
         demand = operation.demand
-        return any(name in self.dead and not demand.usage.get(name) for name in demand.traffic)
+        dead = [self.dead[name] for name in demand.traffic if name in self.dead and not demand.usage.get(name)]
+        if operation in self._waiting:
+            return bool(dead)
+        latest = max(operation.started, self.machine.env.now * (1.0 - INSTANT))
+        return any(since <= latest for since in dead)
 
     def _turn(self) -> None:
         """Routes or delays have changed: nothing is jumped over across that, and what waits for a link looks for another way."""

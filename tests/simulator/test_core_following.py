@@ -1,5 +1,7 @@
 """Capacities that follow a profile: what is under way goes along, runs of steps are cut by it, and what nobody uses costs nothing."""
 
+from functools import partial
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -157,6 +159,18 @@ def stepped(machine, steps):
     machine.env.run()
     machine.settle()
     return ends
+
+
+@pytest.mark.parametrize("start", [0.0, 1e4, 1e5])
+@pytest.mark.parametrize("step", range(1, 7))
+def test_messages_that_arrive_as_their_link_dies_have_arrived(start, step):
+    """A step is 0.3 s of work and 0.2 + 0.4 s of a message: nothing waits if the link is dead for the first 0.7 s of the next step."""
+    link = Connection("lan", ("a", "b"), ideal_link(100.0, 0.2, mtu=1500.0))
+    for ends in (jumped, stepped):
+        machine = Machine(Cluster(PAIR.devices, (), (link,)), Environment(start))
+        machine.at(start + 0.9 * step, partial(machine.derate, "lan>", "cut", 0.0))
+        machine.at(start + 0.9 * step + 0.7, partial(machine.derate, "lan>", "cut", 1.0))
+        assert ends(machine, 8) == pytest.approx([start + 0.9 * (number + 1) for number in range(8)], rel=1e-12)
 
 
 cycles = st.lists(st.sampled_from([0.0, 0.3, 1.0, 1.7]), min_size=1, max_size=5).filter(any)
