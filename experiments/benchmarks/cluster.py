@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from statistics import linear_regression, median
 from typing import Any
 
 from edgewright.experiments.benchmarks.llm import run_llm
@@ -16,7 +17,7 @@ from edgewright.experiments.benchmarks.rows import Row, Target
 from edgewright.experiments.benchmarks.timing import cpu_seconds
 from edgewright.simulator import Scenario, Simulation
 
-__all__ = ["RATES", "cluster", "cluster_scenario"]
+__all__ = ["FAULTS", "RATES", "cluster", "cluster_scenario", "price_of_a_fault"]
 
 RATES = {"frames": 46.0, "chats": 3.9, "commands": 0.1}
 """Requests per second of each workload."""
@@ -28,8 +29,15 @@ PART = 600.0
 """Simulated seconds in which the parts are timed alone."""
 
 
-def cluster_scenario(seconds: float, workloads: tuple[str, ...] = tuple(RATES), control: bool = True, faults: bool = True) -> Scenario:
-    """The cluster for so long; `workloads`: which of them ask; with the power controller, and with faults."""
+FAULTS = (4.0, 16.0, 64.0)
+"""How many times as often as in the hour faults come in the runs from which their price is found out."""
+
+TURNS = 5
+"""How often the price of a fault is found out; the median and the spread are given."""
+
+
+def cluster_scenario(seconds: float, workloads: tuple[str, ...] = tuple(RATES), control: bool = True, faults: float = 1.0) -> Scenario:
+    """The cluster for so long; `workloads`: which of them ask; with the power controller; `faults`: how often they come, 0: never."""
     document: dict[str, Any] = {
         "name": "cluster",
         "seed": 1,
@@ -57,8 +65,8 @@ def cluster_scenario(seconds: float, workloads: tuple[str, ...] = tuple(RATES), 
         document["power"] = {"rack": rack}
     if faults:
         document["faults"] = {
-            "reboots": {"kind": "crash", "targets": ["nx", "orin"], "every": {"mean": 7200.0}, "lasts": {"mean": 60.0}},
-            "cuts": {"kind": "link_down", "targets": ["lan-gpu"], "every": {"mean": 7200.0}, "lasts": {"mean": 10.0}},
+            "reboots": {"kind": "crash", "targets": ["nx", "orin"], "every": {"mean": 7200.0 / faults}, "lasts": {"mean": 60.0}},
+            "cuts": {"kind": "link_down", "targets": ["lan-gpu"], "every": {"mean": 7200.0 / faults}, "lasts": {"mean": 10.0}},
         }
     return Scenario.model_validate(document)
 
@@ -103,15 +111,31 @@ def cluster(seconds: float = 3600.0, part: float = PART) -> Iterator[Row]:
     yield Row(f"cluster, {seconds:g} s: a request", taken / jobs * 1e6, "CPU us")
     yield Row(f"cluster, {seconds:g} s: completed", float((result.tables["jobs"]["status"] == "completed").mean()), "")
     for name in RATES:
-        alone, found = _timed(cluster_scenario(part, (name,), control=False, faults=False))
+        alone, found = _timed(cluster_scenario(part, (name,), control=False, faults=0.0))
         count = len(found.tables["jobs"]["job"])
         yield Row(f"cluster, {name} alone: a request", alone / count * 1e6, "CPU us")
         yield Row(f"cluster, {name} alone: a step", alone / max(float(found.tables["steps"]["iterations"].sum()), 1.0) * 1e6, "CPU us")
-    plain, _ = _timed(cluster_scenario(part, ("frames",), control=False, faults=False))
-    controlled, _ = _timed(cluster_scenario(part, ("frames",), faults=False))
-    failing, found = _timed(cluster_scenario(part, ("frames",), control=False))
+    plain, _ = _timed(cluster_scenario(part, ("frames",), control=False, faults=0.0))
+    controlled, _ = _timed(cluster_scenario(part, ("frames",), faults=0.0))
     yield Row("cluster, a look of the power controller", (controlled - plain) / part * 1e6, "CPU us")
-    yield Row("cluster, a fault and what follows", (failing - plain) / max(len(found.tables["faults"]["fault"]), 1) * 1e6, "CPU us")
+    yield from price_of_a_fault(part / 2.0)
+
+
+def price_of_a_fault(seconds: float, turns: int = TURNS) -> Iterator[Row]:
+    """What each fault more adds to the same requests: the slope of a line through runs with few and with many faults.
+
+    Requests, and what befalls whom and when, are the same in every turn, so that turns differ in time alone. The line leaves out what the
+    first fault costs and others do not. A fault is the whole of it: it begins, interrupts, is over, and its replicas start again.
+    """
+    slopes, counts = [], []
+    for _ in range(turns):
+        runs = [_timed(cluster_scenario(seconds, ("frames",), control=False, faults=often)) for often in FAULTS]
+        counts = [len(found.tables["faults"]["fault"]) for _, found in runs]
+        slopes.append(linear_regression(counts, [taken for taken, _ in runs]).slope * 1e6)
+    name = "cluster, a fault and what follows"
+    yield Row(name, median(slopes), "CPU us")
+    yield Row(f"{name}: greatest less least of {turns} turns", max(slopes) - min(slopes), "CPU us")
+    yield Row(f"{name}: faults of a turn", float(sum(counts)), "")
 
 
 def _timed(scenario: Scenario) -> tuple[float, Any]:

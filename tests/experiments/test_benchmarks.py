@@ -2,6 +2,7 @@
 
 import json
 from math import nan
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -135,3 +136,21 @@ def test_the_cluster_has_what_is_asked_of_it():
     result = run_llm(Simulation(cluster.cluster_scenario(5.0, ("frames",))))
     assert set(result.tables["jobs"]["status"]) <= {"completed", "failed"}
     assert {"rack", "other"} == set(result.tables["power"]["domain"])
+
+
+def test_a_fault_costs_the_slope_over_their_number_and_what_all_runs_pay_is_no_part_of_it(monkeypatch):
+    """Each run takes 7 s and 4 ms per fault; in the second of three turns 5 ms, in the third 6: the median is 5, the spread 2."""
+    runs = []
+
+    def timed(scenario):
+        faults = 480.0 * 7200.0 / scenario.faults["reboots"].every.mean / 64.0
+        runs.append(faults)
+        turn = (len(runs) - 1) // len(cluster.FAULTS)
+        return 7.0 + (4e-3 + 1e-3 * turn) * faults, SimpleNamespace(tables={"faults": {"fault": [""] * int(faults)}})
+
+    monkeypatch.setattr(cluster, "_timed", timed)
+    price, spread, count = cluster.price_of_a_fault(10.0, turns=3)
+    assert price.value == pytest.approx(5000.0)
+    assert spread.value == pytest.approx(2000.0)
+    assert count.value == 30 + 120 + 480
+    assert runs == [30.0, 120.0, 480.0] * 3
