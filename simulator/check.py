@@ -22,6 +22,7 @@ from edgewright.simulator.errors import ScenarioError, spoken
 
 if TYPE_CHECKING:
     from edgewright.simulator.scenario import Scenario
+    from edgewright.workloads import Part
     from edgewright.workloads.jobs_source import Source
 
 __all__ = ["Checked", "check"]
@@ -196,13 +197,18 @@ def _require_memory(scenario: Scenario, cluster: Cluster, setups: Sequence[Setup
 
 
 def _require_arithmetic(scenario: Scenario, setups: Sequence[Setup]) -> None:
+    """Every device can compute its parts; of devices and parts that are alike, one is asked."""
     from edgewright.workloads import Step
 
+    asked: set[tuple[int, Part]] = set()
     for setup in setups:
         step = Step.of(decode=[1], windows=setup.model.windows) if setup.model.generates else Step(items=1)
         for device, parts in setup.placement.parts.items():
+            kind = id(setup.spec.cluster.devices[device])
+            fresh = [part for part in parts if (kind, part) not in asked]
+            asked.update((kind, part) for part in fresh)
             try:
-                for part in parts:
+                for part in fresh:
                     setup.spec.cluster.compute(device, part(step))
             except ValueError as error:
                 problem = f"cannot be computed on {device}: {error}"

@@ -181,14 +181,17 @@ class Model:
     # -- parts ---------------------------------------------------------------------------------------------------------------------
 
     def part(self, format: Format, start: int = 0, stop: int | None = None, shards: int = 1) -> Part:
-        """Blocks `start` to `stop` (exclusive; None: to the end) in a format, as one of `shards` equal shards.
+        """Blocks `start` to `stop` (exclusive; None: to the end) in a format, as one of `shards` equal shards; equal ones are the same.
 
         Raises `ValueError` for an empty or impossible range.
         """
         end = len(self.blocks) if stop is None else stop
         if not 0 <= start < end <= len(self.blocks) or shards < 1:
             raise ValueError(f"{self.name}: no part [{start}:{end}] in {shards} shards of {len(self.blocks)} blocks")
-        return Part(self, format, start, end, shards)
+        key = (format, start, end, shards)
+        if key not in self._parts:
+            self._parts[key] = Part(self, *key)
+        return self._parts[key]
 
     def weight_bytes(self, format: Format) -> float:
         """Bytes of all parameters."""
@@ -237,6 +240,11 @@ class Model:
     @cached_property
     def _affine(self) -> dict[tuple[Part, Case], Work | None]:
         """What its parts ask for in steps of a case, found out once for all that are equal (`Part.affine_work`)."""
+        return {}
+
+    @cached_property
+    def _parts(self) -> dict[tuple[Format, int, int, int], Part]:
+        """Its parts that were asked for: what each works out of itself is worked out once, not for every device that has one."""
         return {}
 
     @cached_property
@@ -314,7 +322,7 @@ class Part:
 
     def split(self) -> tuple[Part, ...]:
         """One part per block."""
-        return tuple(Part(self.model, self.format, index, index + 1, self.shards) for index in range(self.start, self.stop))
+        return tuple(self.model.part(self.format, index, index + 1, self.shards) for index in range(self.start, self.stop))
 
     @cached_property
     def weight_bytes(self) -> float:

@@ -11,6 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from edgewright.experiments.cli import main
+from edgewright.hwmodels import Cluster
 from edgewright.simulator.check import check
 from edgewright.simulator.errors import ScenarioError
 from edgewright.simulator.scenario import Scenario
@@ -341,3 +342,18 @@ def test_a_bad_model_file_is_refused(tmp_path: Path) -> None:
 def test_a_scenario_built_in_code_is_refused_alike() -> None:
     with pytest.raises(ScenarioError, match=r"^<python>: seed: -1 is refused; accepted: greater than or equal to 0$"):
         Scenario.of({**GOOD, "seed": -1})
+
+
+@pytest.mark.parametrize("copies", [1, 5])
+def test_of_devices_that_are_alike_one_is_asked_whether_it_can_compute(copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices of one kind, one model: one price, whatever their number."""
+    priced, compute = [], Cluster.compute
+
+    def counting(cluster: Cluster, device: str, *rest: Any) -> Any:
+        priced.append(device)
+        return compute(cluster, device, *rest)
+
+    monkeypatch.setattr(Cluster, "compute", counting)
+    replicas = [{"name": "only", "each": "pi"}]
+    check(Scenario.load("hello").override({"cluster.devices.pi.count": copies, "services.chat.replicas": replicas}))
+    assert len(priced) == 1

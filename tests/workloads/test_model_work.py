@@ -83,6 +83,13 @@ def test_equal_layers_are_merged():
     assert len(part(Step.of(decode=[7], prefill=[(0, 9)])).terms) == 11
 
 
+def test_equal_parts_of_a_model_are_one_which_works_out_its_figures_once(tiny):
+    first = tiny.part(F, 1, 3)
+    assert tiny.part(F, 1, 3) is first
+    assert tiny.part(F, 1, 2).split()[0] is tiny.part(F, 1, 2)
+    assert first not in (tiny.part(F, 1, 3, shards=2), tiny.part(F, 0, 3), tiny.part(Format("lut", 2.0), 1, 3))
+
+
 def test_scalars_stay_python_floats(tiny):
     for term in tiny.part(F)(Step.of(decode=[7, 8], prefill=[(2, 3)])):
         values = (term.flops, term.weights, term.activations, term.kv, term.launches)
