@@ -7,7 +7,7 @@ second; boards crash and links fail.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import linear_regression, median
 from typing import Any
@@ -17,7 +17,7 @@ from edgewright.experiments.benchmarks.rows import Row, Target
 from edgewright.experiments.benchmarks.timing import cpu_seconds
 from edgewright.simulator import Scenario, Simulation
 
-__all__ = ["FAULTS", "RATES", "cluster", "cluster_scenario", "price_of_a_fault"]
+__all__ = ["OFTEN", "RATES", "cluster", "cluster_scenario", "price_of"]
 
 RATES = {"frames": 46.0, "chats": 3.9, "commands": 0.1}
 """Requests per second of each workload."""
@@ -29,15 +29,16 @@ PART = 600.0
 """Simulated seconds in which the parts are timed alone."""
 
 
-FAULTS = (4.0, 16.0, 64.0)
-"""How many times as often as in the hour faults come in the runs from which their price is found out."""
+OFTEN = {"control": (1.0, 4.0, 16.0), "faults": (4.0, 16.0, 64.0)}
+"""How many times as often as in the hour the controller looks, and faults come, in the runs from which the price of each is found out."""
 
 TURNS = 5
-"""How often the price of a fault is found out; the median and the spread are given."""
+"""How often such a price is found out; the median and the spread are given."""
 
 
-def cluster_scenario(seconds: float, workloads: tuple[str, ...] = tuple(RATES), control: bool = True, faults: float = 1.0) -> Scenario:
-    """The cluster for so long; `workloads`: which of them ask; with the power controller; `faults`: how often they come, 0: never."""
+def cluster_scenario(seconds: float, workloads: tuple[str, ...] = tuple(RATES), control: float = 1.0, faults: float = 1.0) -> Scenario:
+    """The cluster for so long; `workloads`: which of them ask; `control`, `faults`: how many times as often as in the hour the power
+    controller looks and faults come, 0: never."""
     document: dict[str, Any] = {
         "name": "cluster",
         "seed": 1,
@@ -61,7 +62,7 @@ def cluster_scenario(seconds: float, workloads: tuple[str, ...] = tuple(RATES), 
         "workloads": {name: _workload(name) for name in workloads},
     }
     if control:
-        rack = {"devices": list(KINDS), "budget": 12_000.0, "policy": "two_thresholds", "telemetry": {"period": 1.0}}
+        rack = {"devices": list(KINDS), "budget": 12_000.0, "policy": "two_thresholds", "telemetry": {"period": 1.0 / control}}
         document["power"] = {"rack": rack}
     if faults:
         document["faults"] = {
@@ -111,31 +112,31 @@ def cluster(seconds: float = 3600.0, part: float = PART) -> Iterator[Row]:
     yield Row(f"cluster, {seconds:g} s: a request", taken / jobs * 1e6, "CPU us")
     yield Row(f"cluster, {seconds:g} s: completed", float((result.tables["jobs"]["status"] == "completed").mean()), "")
     for name in RATES:
-        alone, found = _timed(cluster_scenario(part, (name,), control=False, faults=0.0))
+        alone, found = _timed(cluster_scenario(part, (name,), control=0.0, faults=0.0))
         count = len(found.tables["jobs"]["job"])
         yield Row(f"cluster, {name} alone: a request", alone / count * 1e6, "CPU us")
         yield Row(f"cluster, {name} alone: a step", alone / max(float(found.tables["steps"]["iterations"].sum()), 1.0) * 1e6, "CPU us")
-    plain, _ = _timed(cluster_scenario(part, ("frames",), control=False, faults=0.0))
-    controlled, _ = _timed(cluster_scenario(part, ("frames",), faults=0.0))
-    yield Row("cluster, a look of the power controller", (controlled - plain) / part * 1e6, "CPU us")
-    yield from price_of_a_fault(part / 2.0)
+    yield from price_of("a look of the power controller", "control", part, lambda found, often: int(found.meta["end_s"] * often))
+    yield from price_of("a fault and what follows", "faults", part, lambda found, often: len(found.tables["faults"]["fault"]))
 
 
-def price_of_a_fault(seconds: float, turns: int = TURNS) -> Iterator[Row]:
-    """What each fault more adds to the same requests: the slope of a line through runs with few and with many faults.
+def price_of(what: str, key: str, seconds: float, count: Callable[[Any, float], int], turns: int = TURNS) -> Iterator[Row]:
+    """What each more of a thing adds to the same frames: the slope of a line through runs with few and with many.
 
-    Requests, and what befalls whom and when, are the same in every turn, so that turns differ in time alone. The line leaves out what the
-    first fault costs and others do not. A fault is the whole of it: it begins, interrupts, is over, and its replicas start again.
+    `key`: the argument of `cluster_scenario` that says how often, which of `OFTEN`; `count`: how many a result had, asked that often. Runs
+    are the same in every turn, so that turns differ in time alone. The line leaves out what all runs pay, and what the first one costs.
     """
     slopes, counts = [], []
     for _ in range(turns):
-        runs = [_timed(cluster_scenario(seconds, ("frames",), control=False, faults=often)) for often in FAULTS]
-        counts = [len(found.tables["faults"]["fault"]) for _, found in runs]
-        slopes.append(linear_regression(counts, [taken for taken, _ in runs]).slope * 1e6)
-    name = "cluster, a fault and what follows"
+        runs = [
+            (often, *_timed(cluster_scenario(seconds, ("frames",), **{"control": 0.0, "faults": 0.0, key: often}))) for often in OFTEN[key]
+        ]
+        counts = [count(found, often) for often, _, found in runs]
+        slopes.append(linear_regression(counts, [taken for _, taken, _ in runs]).slope * 1e6)
+    name = f"cluster, {what}"
     yield Row(name, median(slopes), "CPU us")
     yield Row(f"{name}: greatest less least of {turns} turns", max(slopes) - min(slopes), "CPU us")
-    yield Row(f"{name}: faults of a turn", float(sum(counts)), "")
+    yield Row(f"{name}: how many in a turn", float(sum(counts)), "")
 
 
 def _timed(scenario: Scenario) -> tuple[float, Any]:

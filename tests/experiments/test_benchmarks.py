@@ -145,11 +145,11 @@ def test_a_fault_costs_the_slope_over_their_number_and_what_all_runs_pay_is_no_p
     def timed(scenario):
         faults = 480.0 * 7200.0 / scenario.faults["reboots"].every.mean / 64.0
         runs.append(faults)
-        turn = (len(runs) - 1) // len(cluster.FAULTS)
+        turn = (len(runs) - 1) // len(cluster.OFTEN["faults"])
         return 7.0 + (4e-3 + 1e-3 * turn) * faults, SimpleNamespace(tables={"faults": {"fault": [""] * int(faults)}})
 
     monkeypatch.setattr(cluster, "_timed", timed)
-    price, spread, count = cluster.price_of_a_fault(10.0, turns=3)
+    price, spread, count = cluster.price_of("a fault", "faults", 10.0, lambda found, often: len(found.tables["faults"]["fault"]), turns=3)
     assert price.value == pytest.approx(5000.0)
     assert spread.value == pytest.approx(2000.0)
     assert count.value == 30 + 120 + 480
