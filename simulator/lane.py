@@ -354,8 +354,9 @@ class _StepWork:
 
     def _record(self, ends: Times, ahead: int = 0) -> None:
         """Account whole steps that ended at these times; the step that goes on has taken `ahead` blocks besides."""
-        replica, last = self.replica, float(ends[-1])
-        made = len(ends), len(self.decoding), self.prefill, self.step.emits
+        replica, count = self.replica, len(ends)
+        first, last = float(ends[0]), float(ends[-1])
+        made = count, len(self.decoding), self.prefill, self.step.emits
         replica.recorder.step(replica, self.started, last, *made, self.waiting, ahead)
         if self.decoding:
             replica.recorder.gaps(self.decoding, ends)
@@ -363,8 +364,8 @@ class _StepWork:
         for request, tokens in self.chunks:
             self._prefilled(request, tokens, last)
         for request in self.decoding:
-            request.context += len(ends)
-            request.emit(len(ends), float(ends[0]), last)
+            request.context += count
+            request.emit(count, first, last)
             if request.remaining <= 0:
                 replica.complete(request, self.lane)
         if replica.checkpoints.every is not None:

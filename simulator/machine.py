@@ -5,7 +5,7 @@ Replicas, controllers and tests run plans on it (`simulator.interpreter`); it kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import simpy
@@ -254,12 +254,12 @@ class Machine:
             if (claim := resource.claim) is not None:
                 claim()
 
-    def free(self, engines: Iterable[EngineQueue], resources: Iterable[Resource]) -> bool:
+    def free(self, engines: Iterable[EngineQueue], resources: Collection[Resource]) -> bool:
         """Whether nobody uses or claims any of these."""
         for engine in engines:
             if not engine.idle:
                 return False
-        return not [resource for resource in resources if resource.used]
+        return not resources or not [resource for resource in resources if resource.used]
 
     # -- state that others set and read ----------------------------------------------------------------------------------------------
 
