@@ -11,9 +11,9 @@ How accurate is this? Parameters, FLOPs and cache sizes are exact for the publis
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgewright.hwmodels import Quantity, Work
 from edgewright.workloads.formats import Format, format_named
@@ -143,6 +143,10 @@ class Model:
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it is, without what was worked out of it: its parts, which are keys there, know it before it is whole again."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def __repr__(self) -> str:
         return f"<Model {self.name}: {len(self.blocks)} blocks, {self.parameters / 1e6:.4g} M parameters>"
