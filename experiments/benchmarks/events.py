@@ -15,7 +15,7 @@ from edgewright.experiments.benchmarks.rows import Row, Target
 from edgewright.experiments.benchmarks.timing import in_turn
 from edgewright.simulator import Scenario, Simulation
 
-__all__ = ["bare", "events", "fixed_scenario"]
+__all__ = ["bare", "bare_name", "events", "fixed_scenario"]
 
 
 def fixed_scenario(requests: int, everything: bool = False) -> Scenario:
@@ -65,9 +65,14 @@ def bare(requests: int) -> None:
     environment.run()
 
 
+def bare_name() -> str:
+    """`bare SimPy` and its version."""
+    return f"bare SimPy {version('simpy')}"
+
+
 def events(requests: int = 20_000, turns: int = 3) -> Iterator[Row]:
     """Requests per CPU second beside those of bare SimPy: alone, by the rule and by the general path, and with everything."""
-    peer = f"bare SimPy {version('simpy')}"
+    peer = bare_name()
     asked = Target(0.1, True, of_peer=True)
     ways = (("alone", False, True, asked), ("alone, by the general path", False, False, None), ("with everything", True, True, None))
     for label, everything, express, target in ways:

@@ -15,8 +15,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from edgewright.experiments.benchmarks.events import bare, bare_name
 from edgewright.experiments.benchmarks.rows import Row, Target
-from edgewright.experiments.benchmarks.timing import peak_bytes
+from edgewright.experiments.benchmarks.timing import cpu_seconds, peak_bytes
 from edgewright.simulator import Scenario, simulate
 
 __all__ = ["DAY", "REQUESTS", "fleet", "fleet_scenario"]
@@ -29,6 +30,9 @@ REQUESTS = 14_400_000
 
 BEHIND = 10
 """Devices behind one access link."""
+
+BARE = 50_000
+"""Requests of bare SimPy, before the run and after it: they say how fast the core was."""
 
 
 def fleet_scenario(devices: int, seconds: float) -> Scenario:
@@ -74,19 +78,23 @@ def fleet_scenario(devices: int, seconds: float) -> Scenario:
 def fleet(devices: int = 10_000, seconds: float = DAY) -> Iterator[Row]:
     """CPU seconds and peak memory, streamed; of a shorter one also what the day of the real one would take.
 
+    Beside a request stands one of bare SimPy (`events.bare`), the mean of before and after: seconds of two days, or machines, do not compare.
+
     A request costs what it does in the second half of the window, when every board has had one: the median of the parts of the run, most of
     which have no check of the invariants. All else (start-up, first requests, checks, tables) is taken to be the same in a longer run.
     """
+    before, _ = cpu_seconds(lambda: bare(BARE))
     start, marks = time.process_time(), [(0.0, 0.0)]
     with tempfile.TemporaryDirectory() as folder:
         result = simulate(fleet_scenario(devices, seconds), lambda now: marks.append((now, time.process_time())), out=Path(folder) / "out")
         figures = result.row()
     taken, jobs = time.process_time() - start, float(figures["jobs"])
+    after, _ = cpu_seconds(lambda: bare(BARE))
     later = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(marks) if a[0] >= seconds / 2 and b[0] <= seconds]
     each = median(later) / (devices / 60.0)
     name, whole = f"fleet, {devices} devices, {seconds:g} s", devices == 10_000 and seconds == DAY
     yield Row(name, taken, "CPU s", Target(1800.0, False) if whole else None)
-    yield Row(f"{name}: a request", each * 1e6, "CPU us")
+    yield Row(f"{name}: a request", each * 1e6, "CPU us", None, bare_name(), (before + after) / 2 / BARE * 1e6)
     yield Row(f"{name}: all but requests", taken - each * jobs, "CPU s")
     yield Row(f"{name}: peak", peak_bytes() / 1e9, "GB", Target(4.0, False) if whole else None)
     if not whole:
