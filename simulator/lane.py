@@ -111,7 +111,9 @@ class Lane:
             self._done = replica.env.event()
             self._horizon_arrival = batch.until.arrival
             self._compute(batch, chunks, decoding)
+            del taken, chunks, decoding  # a lane that waits keeps no job of its last step: of many lanes, those would be all their jobs
             yield self._done
+            self._done = None
 
     def _woken(self, wake_at: float | None) -> Any:
         """The event of there being something to decide: somebody wakes the lane, or it is time."""

@@ -78,7 +78,7 @@ def fleet_scenario(devices: int, seconds: float) -> Scenario:
 def fleet(devices: int = 10_000, seconds: float = DAY) -> Iterator[Row]:
     """CPU seconds and peak memory, streamed; of a shorter one also what the day of the real one would take.
 
-    Beside a request stands one of bare SimPy (`events.bare`), the mean of before and after: seconds of two days, or machines, do not compare.
+    Beside a request stands one of bare SimPy (`events.bare`), the mean of before and after: seconds of two hours do not compare.
 
     A request costs what it does in the second half of the window, when every board has had one: the median of the parts of the run, most of
     which have no check of the invariants. All else (start-up, first requests, checks, tables) is taken to be the same in a longer run.
