@@ -1,8 +1,12 @@
 """Lanes side by side share one queue and one KV memory of 28 blocks of 16 tokens: 448 tokens."""
 
+import gc
 from collections import Counter
 
 import pytest
+
+from edgewright.simulator.request import Request
+from edgewright.workloads import Job
 
 PIPELINE = {"partitioning": {"policy": "pipeline", "lanes": 2}}
 SMALL = PIPELINE | {"kv_capacity": "6 MiB"}
@@ -83,3 +87,12 @@ def test_experts_are_hit_as_often_however_many_steps_could_be_bound_at_once(boar
     assert counts[0] == counts[1]
     assert counts[0][0] == 2
     assert counts[0][1] > 0 < counts[0][2]
+
+
+def test_a_lane_that_waits_keeps_no_job_alive(boards):
+    """Ten thousand lanes would keep as many, each with all that hangs on it."""
+    simulation = boards(1)
+    simulation.submit(Job(4711, "chat", "test", 0.0, 64, 20), None, lambda _: None)
+    assert served(simulation) == [("completed", "", 20)]
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, Request) and each.id == 4711]
