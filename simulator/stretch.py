@@ -91,7 +91,6 @@ class Course:
         self.sinks = [machine.sink(key) for key in self.keys]
         self.whole = self._added_up(iterations)
         self.once = list(zip(self.sinks, self.whole[:, 0].tolist(), strict=True)) if iterations == 1 else []
-
         self._length = at_iteration(line.token, 0) if iterations == 1 else None
 
     def ends(self, started: float) -> Times:

@@ -29,7 +29,7 @@ PART = 600.0
 """Simulated seconds in which the parts are timed alone."""
 
 
-OFTEN = {"control": (4.0, 16.0, 64.0), "faults": (4.0, 16.0, 64.0)}
+OFTEN = (4.0, 16.0, 64.0)
 """How many times as often as in the hour the controller looks, and faults come, in the runs from which the price of each is found out."""
 
 TURNS = 5
@@ -123,16 +123,16 @@ def cluster(seconds: float = 3600.0, part: float = PART) -> Iterator[Row]:
 def price_of(what: str, key: str, seconds: float, count: Callable[[Any, float], int], turns: int = TURNS) -> Iterator[Row]:
     """What each more of a thing adds to the same frames: the slope of a line through runs with few and with many, medians over the turns.
 
-    `key`: the argument of `cluster_scenario` that says how often, which of `OFTEN`; `count`: how many a result had, asked that often. Runs
+    `key`: the argument of `cluster_scenario` that says how often (`OFTEN`); `count`: how many a result had, asked that often. Runs
     are the same in every turn, so that turns differ in time alone, and the slopes of single turns say how far that goes. The line leaves
     out what all runs pay, and what the first one costs.
     """
     taken: list[list[float]] = []
     counts: list[int] = []
     for _ in range(turns):
-        wanted = [cluster_scenario(seconds, ("frames",), **{"control": 0.0, "faults": 0.0, key: often}) for often in OFTEN[key]]
+        wanted = [cluster_scenario(seconds, ("frames",), **{"control": 0.0, "faults": 0.0, key: often}) for often in OFTEN]
         runs = [_timed(scenario) for scenario in wanted]
-        counts = [count(found, often) for (_, found), often in zip(runs, OFTEN[key], strict=True)]
+        counts = [count(found, often) for (_, found), often in zip(runs, OFTEN, strict=True)]
         taken.append([each for each, _ in runs])
     single = [_slope(counts, turn) for turn in taken]
     name = f"cluster, {what}"

@@ -145,7 +145,7 @@ def test_a_fault_costs_the_slope_over_their_number_and_what_all_runs_pay_is_no_p
     def timed(scenario):
         faults = 480.0 * 7200.0 / scenario.faults["reboots"].every.mean / 64.0
         runs.append(faults)
-        turn = (len(runs) - 1) // len(cluster.OFTEN["faults"])
+        turn = (len(runs) - 1) // len(cluster.OFTEN)
         return 7.0 + (4e-3 + 1e-3 * turn) * faults, SimpleNamespace(tables={"faults": {"fault": [""] * int(faults)}})
 
     monkeypatch.setattr(cluster, "_timed", timed)
