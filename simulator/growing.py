@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.simulator.tables import TABLES, Typed
+from edgewright.simulator.tables import TABLES, Numbers, Typed
 
 __all__ = ["Growing", "Texts"]
 
@@ -26,27 +26,24 @@ class Texts(Sequence[str]):
     __slots__ = ("_codes", "_count", "_names")
 
     def __init__(self) -> None:
-        self._names: dict[str, int] = {}
+        self._names = Numbers()
         self._codes = array("q")
         self._count = 0
 
     def _number(self, text: str) -> int:
         """The number of a text that comes; with the second that differs, the numbers of all rows are kept."""
         names = self._names
-        if text not in names:
-            if len(names) == 1:
-                self._codes = array("q", bytes(8 * self._count))
-            names[text] = len(names)
+        if len(names) == 1 and text not in names:
+            self._codes = array("q", bytes(8 * self._count))
         return names[text]
 
     def put(self, texts: Sequence[str]) -> None:
         """Texts more."""
-        names = self._names
-        for text in texts:
-            if text not in names:
+        if len(self._names) <= 1:
+            for text in texts:
                 self._number(text)
-        if len(names) > 1:
-            self._codes.extend(map(names.__getitem__, texts))
+        if len(self._names) > 1:
+            self._codes.extend(map(self._names.__getitem__, texts))
         self._count += len(texts)
 
     def repeat(self, text: str, count: int) -> None:
@@ -82,8 +79,6 @@ class Texts(Sequence[str]):
     def __delitem__(self, index: slice) -> None:
         self._count -= len(range(self._count)[index])
         del self._codes[index]
-        if not self._count:
-            self._names.clear()
 
     def values(self, count: int) -> NDArray[Any]:
         """The first of them as an array of objects, equal texts the same object; if all are the same, none but that is held."""

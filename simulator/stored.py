@@ -37,8 +37,9 @@ class TableWriter:
 
         self._table = TABLES[name]
         self._schema = _schema(self._table)
+        few = [each.name for each in self._table.columns if each.dtype != "float"]  # a number for each time, which differ, would cost most
         path = directory / f"{name}.parquet"
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", version="2.6")
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", version="2.6", use_dictionary=few)
 
     def put(self, columns: Columns) -> None:
         """A group of rows: `ROWS` of them, but for the last."""
@@ -181,9 +182,10 @@ def _arrow(dtype: str, values: NDArray[Any]) -> pa.Array:
 
     count = len(values)
     if dtype == "str":
-        encoded = [text.encode() for text in values]
-        ends = np.cumsum(np.fromiter(map(len, encoded), np.int32, count), dtype=np.int32)
-        offsets = np.concatenate((np.zeros(1, np.int32), ends))
+        same = count > 1 and values.strides == (0,)
+        encoded = [values[0].encode()] * count if same else [text.encode() for text in values.tolist()]
+        lengths = np.full(count, len(encoded[0]), np.int32) if same else np.fromiter(map(len, encoded), np.int32, count)
+        offsets = np.concatenate((np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)))
         return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))])
     if dtype == "bool":
         return pa.Array.from_buffers(pa.bool_(), count, [None, pa.py_buffer(np.packbits(values, bitorder="little"))])

@@ -31,6 +31,7 @@ __all__ = [
     "Codes",
     "Column",
     "Columns",
+    "Numbers",
     "Table",
     "TableError",
     "Typed",
@@ -145,7 +146,7 @@ def with_latencies(jobs: Mapping[str, Sequence[Any] | NDArray[Any]], end_s: floa
     }
 
 
-class _Numbers(dict[str, int]):
+class Numbers(dict[str, int]):
     """A name that is looked up for the first time gets the next number: nothing of a look-up of the others is in Python."""
 
     def __missing__(self, name: str) -> int:
@@ -159,7 +160,7 @@ class Codes:
     __slots__ = ("_numbers",)
 
     def __init__(self) -> None:
-        self._numbers = _Numbers()
+        self._numbers = Numbers()
 
     @property
     def names(self) -> list[str]:
