@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.simulator.tables import TABLES, Numbers, Typed
+from edgewright.simulator.tables import TABLES, Coded, Numbers, Typed
 
 __all__ = ["Growing", "Texts"]
 
@@ -79,6 +79,12 @@ class Texts(Sequence[str]):
     def __delitem__(self, index: slice) -> None:
         self._count -= len(range(self._count)[index])
         del self._codes[index]
+
+    def coded(self, count: int) -> Coded:
+        """The first of them, as numbers."""
+        if len(self._names) <= 1:
+            return Coded(list(self._names), np.zeros(count, np.int64))
+        return Coded(list(self._names), np.array(self._codes[:count], np.int64))
 
     def values(self, count: int) -> NDArray[Any]:
         """The first of them as an array of objects, equal texts the same object; if all are the same, none but that is held."""
@@ -175,20 +181,20 @@ class Growing:
 
     def first(self, count: int) -> Typed:
         """The first rows as arrays of their own."""
-        return self._arrays(count, np.copy)
+        return Typed(self._arrays(count, np.copy, Texts.values))
 
     def lend(self) -> Typed:
         """All rows as arrays that stay as they are: the next row is added to a copy. Of a table whose cells are not set afterwards."""
-        found = self._arrays(len(self), np.asarray)
+        found = self._arrays(len(self), np.asarray, Texts.values)
         self._lent = True
-        return found
+        return Typed(found)
 
-    def _arrays(self, count: int, owned: Callable[[NDArray[Any]], NDArray[Any]]) -> Typed:
+    def _arrays(self, count: int, owned: Callable[[NDArray[Any]], NDArray[Any]], texts: Callable[[Texts, int], Any]) -> dict[str, Any]:
         self._settle()
-        found = Typed()
+        found: dict[str, Any] = {}
         for name, column in self._columns.items():
             if isinstance(column, Texts):
-                found[name] = column.values(count)
+                found[name] = texts(column, count)
             else:
                 dtype = _NUMPY[self._kinds[name]]
                 found[name] = owned(np.frombuffer(column, dtype, count)) if count else np.empty(0, dtype)
@@ -199,9 +205,9 @@ class Growing:
         self._puts = self._ways_in()
         self._lent = False
 
-    def take(self, count: int) -> Typed:
-        """The first rows, which are here no longer."""
-        found = self.first(count)
+    def take(self, count: int) -> dict[str, Any]:
+        """The first rows, which are here no longer; texts as `tables.Coded`."""
+        found: dict[str, Any] = self._arrays(count, np.copy, Texts.coded)
         for column in self._columns.values():
             del column[:count]
         return found

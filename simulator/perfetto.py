@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from edgewright.simulator.intervals import Floats
     from edgewright.simulator.result_meta import Recorded
-    from edgewright.simulator.tables import Columns
+    from edgewright.simulator.tables import Coded, Columns
 
 __all__ = ["MOST_JOBS", "MOST_REPLICAS", "MOST_SLICES", "trace_events", "write_trace"]
 
@@ -214,13 +214,13 @@ def _envelopes(table: Columns, series: Sequence[str]) -> dict[str, list[Envelope
     """By replica, the first `MOST_REPLICAS` that appear, the extremes of each series."""
     spans: dict[str, _Span] = {}
     shown = Codes()
-    for group in groups(table, ("replica", "time_s")):
+    for group in groups(table, ("replica", "time_s"), KEPT, coded=True):
         for replica, rows in _shown_rows(group["replica"], shown):
             first, last = float(group["time_s"][rows[0]]), float(group["time_s"][rows[-1]])
             before = spans.get(replica, _Span(0, first, last))
             spans[replica] = _Span(before.samples + len(rows), before.first, last)
     found = {replica: [Envelope(_COUNTER_BINS, *span) for _ in series] for replica, span in spans.items()}
-    for group in groups(table, ("replica", "time_s", *series)):
+    for group in groups(table, ("replica", "time_s", *series), KEPT, coded=True):
         for replica, rows in _shown_rows(group["replica"], shown):
             for column, each in zip(series, found[replica], strict=True):
                 each.add(group["time_s"][rows], group[column][rows])
@@ -233,12 +233,14 @@ class _Span(NamedTuple):
     last: float
 
 
-def _shown_rows(names: NDArray[Any], codes: Codes) -> Iterator[tuple[str, NDArray[np.intp]]]:
+def _shown_rows(names: NDArray[Any] | Coded, codes: Codes) -> Iterator[tuple[str, NDArray[np.intp]]]:
     """Rows by name, of the names that are shown."""
-    coded = codes.of(names)
+    coded, known = codes.of(names), codes.names
     rows = np.flatnonzero(coded < MOST_REPLICAS)
-    for name, mine in rows_by(names[rows]).items():
-        yield name, rows[mine]
+    rows = rows[np.argsort(coded[rows], kind="stable")]
+    for mine in np.split(rows, np.flatnonzero(np.diff(coded[rows])) + 1):
+        if len(mine):
+            yield known[coded[mine[0]]], mine
 
 
 def _counter(name: str, key: str, time: Floats, values: Floats, track: Event) -> Iterator[Event]:

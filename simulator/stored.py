@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.simulator.tables import TABLES, Columns, Table, TableError
+from edgewright.simulator.tables import TABLES, Coded, Codes, Columns, Table, TableError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,12 +99,12 @@ class StoredTable(Mapping[str, NDArray[Any]]):
             begin += len(group[column])
         return found
 
-    def groups(self, columns: Sequence[str], rows: int = 0) -> Iterator[dict[str, NDArray[Any]]]:
-        """Some columns, so many rows at a time (in whole groups, at least one)."""
+    def groups(self, columns: Sequence[str], rows: int = 0, coded: bool = False) -> Iterator[dict[str, Any]]:
+        """Some columns, so many rows at a time (in whole groups, at least one); `coded`: texts as `Coded`."""
         with self._opened(columns) as file:
             step = max(1, rows // ROWS)
             for first in range(0, file.num_row_groups, step):
-                yield _columns(file, range(first, min(first + step, file.num_row_groups)), columns)
+                yield _columns(file, range(first, min(first + step, file.num_row_groups)), columns, coded)
 
     def rows_at(self, columns: Sequence[str], rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
         """Some columns of the rows of these numbers, in their order; only the groups that they are in are read."""
@@ -113,7 +113,7 @@ class StoredTable(Mapping[str, NDArray[Any]]):
             ends = np.cumsum([file.metadata.row_group(each).num_rows for each in range(file.num_row_groups)])
             places = np.searchsorted(ends, rows, side="right")
             for place in np.unique(places).tolist():
-                group, mine = _columns(file, [place], columns), np.flatnonzero(places == place)
+                group, mine = _columns(file, [place], columns, coded=False), np.flatnonzero(places == place)
                 for name, values in group.items():
                     found[name][mine] = values[rows[mine] - (ends[place] - len(values))]
         return found
@@ -130,10 +130,13 @@ def rows_of(columns: Columns) -> int:
     return columns.rows if isinstance(columns, StoredTable) else len(next(iter(columns.values())))
 
 
-def groups(columns: Columns, names: Sequence[str], rows: int = 0) -> Iterator[dict[str, NDArray[Any]]]:
-    """Some columns of a table, so many rows at a time (in whole groups, at least one), wherever the table is."""
+def groups(columns: Columns, names: Sequence[str], rows: int = 0, coded: bool = False) -> Iterator[dict[str, Any]]:
+    """Some columns of a table, so many rows at a time (in whole groups, at least one), wherever the table is.
+
+    `coded`: texts of stored tables come as `Coded`, for whoever takes either (`Codes.of`).
+    """
     if isinstance(columns, StoredTable):
-        yield from columns.groups(names, rows)
+        yield from columns.groups(names, rows, coded)
         return
     found, step = {name: columns[name] for name in names}, ROWS * max(1, rows // ROWS)
     for begin in range(0, len(found[names[0]]), step):
@@ -156,9 +159,10 @@ def rows_at(columns: Columns, names: Sequence[str], rows: NDArray[np.intp]) -> d
     return columns.rows_at(names, rows) if isinstance(columns, StoredTable) else {name: columns[name][rows] for name in names}
 
 
-def _columns(file: pq.ParquetFile, row_groups: Sequence[int], columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+def _columns(file: pq.ParquetFile, row_groups: Sequence[int], columns: Sequence[str], coded: bool) -> dict[str, Any]:
     table = file.read_row_groups(list(row_groups), columns=list(columns), use_threads=False)
-    return {name: _numpy(table.column(name).combine_chunks()) for name in columns}
+    found = {name: _numpy(table.column(name).combine_chunks()) for name in columns}
+    return found if coded else {name: values.texts() if isinstance(values, Coded) else values for name, values in found.items()}
 
 
 def _dtype(table: str, column: str) -> Any:
@@ -176,31 +180,42 @@ def _schema(table: Table) -> pa.Schema:
     return pa.schema(fields, metadata={"row": table.meaning})
 
 
-def _arrow(dtype: str, values: NDArray[Any]) -> pa.Array:
+def _arrow(dtype: str, values: Any) -> pa.Array:
     """An array of Arrow made of its buffers: the converter of pyarrow would load pandas."""
     import pyarrow as pa
 
-    count = len(values)
     if dtype == "str":
-        same = count > 1 and values.strides == (0,)
-        encoded = [values[0].encode()] * count if same else [text.encode() for text in values.tolist()]
-        lengths = np.full(count, len(encoded[0]), np.int32) if same else np.fromiter(map(len, encoded), np.int32, count)
-        offsets = np.concatenate((np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)))
-        return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))])
+        return _arrow_texts(values if isinstance(values, Coded) else _coded(values))
+    count = len(values)
     if dtype == "bool":
         return pa.Array.from_buffers(pa.bool_(), count, [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
     kind = pa.int64() if dtype == "int" else pa.float64()
     return pa.Array.from_buffers(kind, count, [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
-def _numpy(found: Any) -> NDArray[Any]:
-    """A column of a group as an array; texts as objects, equal ones the same."""
+def _coded(texts: NDArray[Any]) -> Coded:
+    codes = Codes()
+    found = codes.of(texts)
+    return Coded(codes.names, found)
+
+
+def _arrow_texts(texts: Coded) -> pa.Array:
+    import pyarrow as pa
+
+    encoded = [name.encode() for name in texts.names]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    names = pa.Array.from_buffers(pa.string(), len(encoded), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))])
+    codes = pa.Array.from_buffers(pa.int32(), len(texts.codes), [None, pa.py_buffer(texts.codes.astype(np.int32))])
+    return pa.DictionaryArray.from_arrays(codes, names).dictionary_decode()
+
+
+def _numpy(found: Any) -> Any:
+    """A column of a group as an array, texts as `Coded`."""
     import pyarrow as pa
 
     if isinstance(found, pa.DictionaryArray):
-        names = np.array(found.dictionary.to_pylist(), dtype=object)
         codes = np.frombuffer(found.indices.buffers()[1], np.int32, len(found), found.indices.offset * 4)
-        return names[codes] if len(names) else np.empty(0, dtype=object)
+        return Coded(found.dictionary.to_pylist(), codes)
     kind = str(found.type)
     if kind == "bool":
         bits = np.frombuffer(found.buffers()[1], np.uint8)

@@ -59,7 +59,7 @@ class StepSums:
         service_of = dict(zip(replicas["replica"], replicas["service"], strict=True))
         self._sums: dict[str | None, tuple[RoundedOnce, ...]] = {None: _nothing()}
         computed = 0
-        for group in groups(run.tables["steps"], _COLUMNS):
+        for group in groups(run.tables["steps"], _COLUMNS, coded=True):
             computed += int((group["prefill_tokens"] + group["decode"] * group["iterations"]).sum())
             within = share(group["start_s"], group["end_s"], *run.meta["window"])
             iterations = within * group["iterations"] * (group["decode"] > 0)

@@ -28,6 +28,7 @@ else:
 __all__ = [
     "STATUSES",
     "TABLES",
+    "Coded",
     "Codes",
     "Column",
     "Columns",
@@ -124,7 +125,7 @@ def validated_all(tables: Mapping[str, Mapping[str, Sequence[Any] | NDArray[Any]
     return {name: columns if isinstance(columns, Typed) else validated(name, columns) for name, columns in found.items()}
 
 
-def with_latencies(jobs: Mapping[str, Sequence[Any] | NDArray[Any]], end_s: float) -> dict[str, Any]:
+def with_latencies(jobs: Mapping[str, Sequence[Any] | NDArray[Any] | Coded], end_s: float) -> dict[str, Any]:
     """The table `jobs` with its derived columns `ttft_s`, `tpot_s`, `e2e_s`, `queue_s` and `missed` filled in from the others.
 
     `end_s` is the end of the run: a job that is still in flight has missed a deadline that lies before it. A rejected or failed job
@@ -132,7 +133,8 @@ def with_latencies(jobs: Mapping[str, Sequence[Any] | NDArray[Any]], end_s: floa
     """
     arrival, first, finished = (np.asarray(jobs[column], np.float64) for column in ("arrival_s", "first_token_s", "finished_s"))
     deadline, output = np.asarray(jobs["deadline_s"], np.float64), np.asarray(jobs["output_tokens"], np.int64)
-    status = np.asarray(jobs["status"], object)
+    told = jobs["status"]
+    status = told.texts() if isinstance(told, Coded) else np.asarray(told, object)
     completed = status == "completed"
     late = np.where(completed, finished > deadline, (status != "in_flight") | (end_s > deadline))
     several = completed & (output >= 2)
@@ -154,6 +156,22 @@ class Numbers(dict[str, int]):
         return self[name]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Coded:
+    """A column of texts as numbers: for each row the place of its text in `names`, of which each is there once."""
+
+    names: Sequence[str]
+    codes: NDArray[np.integer[Any]]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def texts(self) -> NDArray[Any]:
+        """The column as an array of objects, equal texts the same one."""
+        names: NDArray[Any] = np.array(self.names, dtype=object)
+        return names[self.codes] if len(self.codes) else np.empty(0, dtype=object)
+
+
 class Codes:
     """Numbers for the names met so far, in order of appearance."""
 
@@ -167,12 +185,23 @@ class Codes:
         """The names met so far."""
         return list(self._numbers)
 
-    def of(self, names: NDArray[Any]) -> NDArray[np.intp]:
+    def of(self, names: NDArray[Any] | Coded) -> NDArray[np.intp]:
         """The number of each name in a column of texts; new names get the next ones."""
         numbers = self._numbers
+        if isinstance(names, Coded):
+            return self._of_coded(names)
         if len(names) and (names.strides == (0,) or bool((names == names[0]).all())):
             return np.full(len(names), numbers[names[0]], np.intp)
         return np.fromiter(map(numbers.__getitem__, names.tolist()), np.intp, len(names))
+
+    def _of_coded(self, texts: Coded) -> NDArray[np.intp]:
+        numbers, codes = self._numbers, texts.codes
+        if not all(name in numbers for name in texts.names):
+            found, first = np.unique(codes, return_index=True)
+            for code in found[np.argsort(first)].tolist():
+                numbers[texts.names[code]]
+        known = np.fromiter((numbers.get(name, -1) for name in texts.names), np.intp, len(texts.names))
+        return known.take(codes)
 
 
 def rows_by(names: NDArray[Any]) -> dict[str, NDArray[np.intp]]:

@@ -127,6 +127,7 @@ def _texts(entry: ProvenanceEntry) -> tuple[str, str, str, str]:
 def _yaml(scenario: Mapping[str, Any]) -> str:
     import yaml
 
-    text = yaml.safe_dump(dict(scenario), sort_keys=False, allow_unicode=True, width=100)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(dict(scenario), Dumper=dumper, sort_keys=False, allow_unicode=True, width=100)
     whole = len(text) <= _MOST_LETTERS
     return text if whole else text[:_MOST_LETTERS].rpartition("\n")[0] + f"\n... {len(text)} letters in all: the whole is in run.json\n"

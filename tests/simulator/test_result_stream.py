@@ -20,7 +20,7 @@ from edgewright.simulator.result import Result
 from edgewright.simulator.stored import StoredTable, TableWriter, groups, rows_at
 from edgewright.simulator.summary_quantiles import coarse_distribution, distribution, quantiles, quantiles_in_groups
 from edgewright.simulator.summary_steps import RoundedOnce
-from edgewright.simulator.tables import TABLES, Codes, TableError
+from edgewright.simulator.tables import TABLES, Coded, Codes, TableError
 
 
 @pytest.fixture
@@ -134,6 +134,16 @@ def test_names_are_numbered_as_they_appear(parts):
     assert codes.names == first
 
 
+@given(st.lists(st.tuples(st.permutations(["a", "b", "", "c"]), st.lists(st.integers(0, 3), max_size=5)), max_size=6))
+def test_coded_names_are_numbered_as_their_texts_are(parts):
+    coded, plain = Codes(), Codes()
+    for names, chosen in parts:
+        column = Coded(names, np.array(chosen, np.int32))
+        assert len(column) == len(chosen)
+        np.testing.assert_array_equal(coded.of(column), plain.of(column.texts()))
+    assert coded.names == plain.names
+
+
 def test_jobs_stand_in_the_order_in_which_they_were_asked(small_groups):
     """Two boards, one slow: answers overtake each other, rows do not; who is not over comes where it was asked."""
     scenario = Scenario.load("unreliable").override({"run.window": "3 min", "run.drain": "0 s"})
@@ -149,8 +159,8 @@ def test_a_growing_table_gives_what_was_put_in():
     rows.extend({"replica": "b", "time_s": np.array([2.0, 3.0]), "blocks": np.array([4, 5]), "capacity_blocks": np.array([9, 9])})
     rows.columns["blocks"][0] = 3
     first = rows.take(2)
+    assert first.pop("replica").texts().tolist() == ["a", "b"]
     assert {name: values.tolist() for name, values in first.items()} == {
-        "replica": ["a", "b"],
         "time_s": [1.0, 2.0],
         "blocks": [3, 4],
         "capacity_blocks": [9, 9],
@@ -175,6 +185,7 @@ def test_texts_are_what_was_put_in_however_it_came(parts, taken, data):
             texts.extend(known, np.array([known.index(each) for each in part], np.int64))
         expected += part
     assert texts.values(min(taken, len(expected))).tolist() == expected[:taken]
+    assert texts.coded(min(taken, len(expected))).texts().tolist() == expected[:taken]
     del texts[:taken]
     expected = expected[taken:]
     texts.put(("b",))
