@@ -7,7 +7,7 @@ batch of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,8 +53,9 @@ class Lane:
         self._stretch: Stretch | None = None
         self._horizon_arrival = True
         self._left = False
-        self._wake: Any = None
-        self._done: Any = None
+        self._idle = self._computing = False
+        self._naps = 0
+        self._course = self._run()
 
     # -- view ----------------------------------------------------------------------------------------------------------------------------
 
@@ -82,23 +83,32 @@ class Lane:
 
     # -- loop ----------------------------------------------------------------------------------------------------------------------------
 
-    def run(self) -> Generator[Any, Any, None]:
-        """The lane's SimPy process."""
+    def go_on(self, _: Any = None) -> None:
+        """Go on until there is something to wait for: an event, or (None) that somebody says so, by `wake` or `settled`."""
+        for event in self._course:
+            if event is None:
+                return
+            if event.callbacks is not None:
+                event.callbacks.append(self.go_on)
+                return
+
+    def _run(self) -> Generator[Any, Any, None]:
+        """What the lane does, all the time. It is no process of SimPy's: its two turns per step cost twice as much then."""
         replica = self.replica
         while True:
             if self._leaving:
                 self._let_go()
             if not replica.life.serving:
-                yield self._woken(None)
-                self._wake = None
+                self._nap(None)
+                yield
                 continue
             replica.refresh()
             self._left = False
             batch = self.agent.next_batch(self)
             if not batch.prefill and not self._decoding(batch):
                 if replica.running or not replica.reclaim():
-                    yield self._woken(batch.wake_at)
-                    self._wake = None
+                    self._nap(batch.wake_at)
+                    yield
                 continue
             aborts = self._aborts
             taken, chunks = self._admit(batch)
@@ -108,22 +118,25 @@ class Lane:
             decoding = (yield from self._secure(batch, chunks)) if replica.kv is not None else self._free_to_decode(batch, chunks)
             if (not chunks and not decoding) or self._aborts != aborts:
                 continue
-            self._done = replica.env.event()
+            self._computing = True
             self._horizon_arrival = batch.until.arrival
             self._compute(batch, chunks, decoding)
             del taken, chunks, decoding  # a lane that waits keeps no job of its last step: of many lanes, those would be all their jobs
-            yield self._done
-            self._done = None
+            yield
 
-    def _woken(self, wake_at: float | None) -> Any:
-        """The event of there being something to decide: somebody wakes the lane, or it is time."""
-        env = self.replica.env
-        woken = self._wake = env.event()
-        if wake_at is None:
-            return woken
-        if wake_at <= env.now:
-            raise EngineRefusal(f"{self.replica.name}: batching asked to be woken at {wake_at:g} s, but it is {env.now:g} s already")
-        return woken | env.timeout(wake_at - env.now)
+    def _nap(self, wake_at: float | None) -> None:
+        """There is nothing to do until somebody wakes the lane, or it is time."""
+        self._idle = True
+        self._naps += 1
+        if wake_at is not None:
+            now = self.replica.env.now
+            if wake_at <= now:
+                raise EngineRefusal(f"{self.replica.name}: batching asked to be woken at {wake_at:g} s, but it is {now:g} s already")
+            self.replica.machine.at(wake_at, partial(self._alarm, self._naps))
+
+    def _alarm(self, nap: int) -> None:
+        if nap == self._naps:
+            self.wake()
 
     def arrived(self) -> None:
         """A request has joined the queue."""
@@ -133,8 +146,9 @@ class Lane:
 
     def wake(self) -> None:
         """If the lane idles, decide anew: the queue, or the memory that is free, has changed."""
-        if self._wake is not None and not self._wake.triggered:
-            self._wake.succeed()
+        if self._idle:
+            self._idle = False
+            self.replica.machine.after(0.0, self.go_on)
 
     # -- leaving before the end ------------------------------------------------------------------------------------------------------------
 
@@ -281,8 +295,9 @@ class Lane:
     def settled(self) -> None:
         """The step (or the run of steps) is over: the loop decides anew."""
         self._stretch = self._work = None
-        if not self._done.triggered:
-            self._done.succeed()
+        if self._computing:
+            self._computing = False
+            self.replica.machine.after(0.0, self.go_on)
 
     def stretch_over(self) -> None:
         """The stretch has handed its current iteration to the interpreter."""

@@ -239,7 +239,7 @@ class Replica:
         """Start the lanes, and the strands of the plan that run ahead."""
         self.run_ahead()
         for lane in self.lanes:
-            self.env.process(lane.run())
+            lane.go_on()
 
     def run_ahead(self) -> None:
         """Start the strands of the plan that run ahead of the steps."""
