@@ -42,7 +42,7 @@ class Courses:
         if not step.items:
             return None
         machine = self.machine
-        if machine.epoch != self._epoch or self._followed:
+        if machine.epoch != self._epoch or self._used:
             if self._followed:
                 machine.refresh(self._followed)
             prices = self._prices_now()

@@ -88,7 +88,7 @@ class Machine:
         cluster: the specifications, under what is amiss at the moment.
         engines, resources, pools: what operations use, by scope.
         capacities: of all resources, as they are now.
-        clocks: fraction of maximum by engine; absent means 1. `epoch` counts changes of clocks and capacities.
+        clocks: fraction of maximum by engine; absent means 1. `epoch` counts changes of clocks and of the cluster: of what demands depend on.
         clock_limits: who holds clocks down.
         up: which devices, links and storages work; `states`: what devices draw because of that, and whether they sleep.
         sharing: how activities share resources.
@@ -336,7 +336,6 @@ class Machine:
 
     def _changed(self, resource: Resource) -> None:
         """A capacity has changed: whoever claims it goes back to operation by operation, and those that use it share anew."""
-        self.epoch += 1
         if resource.claim is not None:
             resource.claim()
         self.sharing.changed(resource)

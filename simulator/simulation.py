@@ -212,20 +212,19 @@ class Simulation:
         return self.express is None or self.express.drained
 
     def submit(self, job: Job, entry: str | None, finish: Callable[[Request], None]) -> None:
-        """A source sends a job."""
-
-        def ended(request: Request) -> None:
-            send_back(self.machine, request, entry, partial(closed, request))
-
-        def closed(request: Request) -> None:
-            self.recorder.ended(request)
-            if self.machine.signals.finished:
-                self.machine.signals.finished(request)
-            finish(request)
-
-        request = Request(job, self.now, ended)
+        """A source sends a job; its answer goes back to where it entered, and then `finish` is called."""
+        request = Request(job, self.now, partial(self._answered, entry, finish))
         request.location = entry
         self.services[job.service].submit(request)
+
+    def _answered(self, entry: str | None, finish: Callable[[Request], None], request: Request) -> None:
+        send_back(self.machine, request, entry, partial(self._closed, request, finish))
+
+    def _closed(self, request: Request, finish: Callable[[Request], None]) -> None:
+        self.recorder.ended(request)
+        if self.machine.signals.finished:
+            self.machine.signals.finished(request)
+        finish(request)
 
     def replicas_on(self, device: str) -> list[Replica]:
         """The replicas that cannot do without a device."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgewright.simulator.request import Request
 from edgewright.workloads import Job, Source
@@ -32,21 +32,29 @@ class SourceProcess:
         self.stream = simulation.stream.child(f"workloads.{source.name}")
         self.stop = simulation.window[1]
         self._followed = isinstance(source.arrivals, Feedback)
+        self._coming: Iterator[Job] = iter(())
 
     def start(self) -> None:
         """Begin to send."""
-        self.simulation.env.process(self._run())
+        self._coming = self.source.jobs(self.stream, 0.0, self.stop, self._numbers())
+        self.simulation.machine.after(0.0, self._go_on)
 
     def _numbers(self) -> Iterator[int]:
         while True:
             yield self.simulation.next_number()
 
-    def _run(self) -> Generator[Any, Any, None]:
-        env = self.simulation.env
-        for job in self.source.jobs(self.stream, 0.0, self.stop, self._numbers()):
-            if job.arrival > env.now:
-                yield env.timeout(job.arrival - env.now)
+    def _go_on(self) -> None:
+        """Send what is due, and wait for the next."""
+        machine = self.simulation.machine
+        for job in self._coming:
+            if job.arrival > machine.env.now:
+                machine.at(job.arrival, partial(self._due, job))
+                return
             self._send(job)
+
+    def _due(self, job: Job) -> None:
+        self._send(job)
+        self._go_on()
 
     def _send(self, job: Job) -> None:
         self.simulation.submit(job, self.entry, self._finished)
