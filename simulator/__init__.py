@@ -10,6 +10,7 @@ replica whose whole loop runs compiled; `express_rule.py` says when), `power_bui
 May import: `policies`, `workloads`, `hwmodels`, `kernels`.
 """
 
+import edgewright.simulator.compiled  # noqa: F401  before all others: it says where they are imported from
 from edgewright.simulator.errors import ScenarioError
 from edgewright.simulator.invariants import InvariantViolation
 from edgewright.simulator.plan_run import PlanTrace, run_plan

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["EngineRefusal", "Lane"]
 
 
-class EngineRefusal(RuntimeError):
+class EngineRefusal(ValueError):
     """A batching policy asked for what the engine cannot do; the message names the policy's decision."""
 
 

@@ -88,7 +88,7 @@ class Machine:
         cluster: the specifications, under what is amiss at the moment.
         engines, resources, pools: what operations use, by scope.
         capacities: of all resources, as they are now.
-        clocks: fraction of maximum by engine; absent means 1. `epoch` counts changes of clocks and of the cluster: of what demands depend on.
+        clocks: fraction of maximum by engine; absent means 1. `epoch` counts changes of clocks and cluster, on which demands depend.
         clock_limits: who holds clocks down.
         up: which devices, links and storages work; `states`: what devices draw because of that, and whether they sleep.
         sharing: how activities share resources.

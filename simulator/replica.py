@@ -92,12 +92,11 @@ class Replica:
         self.placement: Placement = setup.placement
         self.waiting: deque[Request] = deque()
         self.stream = stream
-        self.experts: ExpertsBinder | None = None
         self._plan: CompiledPlan | None = None
         self._runner: PlanRunner | None = None
         self.strand: Strand | None = None
         self.courses: Courses | None = None
-        self._fresh_experts()
+        self._fresh_experts(None)
         self._rewire()
         self._find_strand()
         self.most_iterations = OUTCOME_BLOCK if self.experts is not None else LONGEST_STRETCH
@@ -115,9 +114,8 @@ class Replica:
         self._order = 0
         self._seen = 0
 
-    def _fresh_experts(self) -> None:
-        """Experts in memory as at the start, and the program that follows them."""
-        before = self.experts
+    def _fresh_experts(self, before: ExpertsBinder | None) -> None:
+        """Experts in memory as at the start, and the program that follows them; `before`: those whose place they take."""
         self.experts = ExpertsBinder.of(self.setup, self.stream.child("experts"), before)
         agent = self.experts.agent if self.experts is not None else None
         if before is None or isinstance(agent, Program):
@@ -187,7 +185,7 @@ class Replica:
             self.kv.clear()
             self.note_blocks(self.kv)
         if self.experts is not None:
-            self._fresh_experts()
+            self._fresh_experts(self.experts)
             self._rewire()
 
     def leave(self, request: Request, then: Callable[[], None]) -> None:

@@ -147,7 +147,7 @@ class Service:
         """Where the keys and values that come with a request are, and their bytes; if they are lost, its own input in their place."""
         holder = self.simulation.replicas[request.kv_from]
         if holder.serving:
-            return holder.devices[0], request.cached * sum(kv_bytes_per_token(replica.setup).values())
+            return holder.devices[0], request.cached * float(sum(kv_bytes_per_token(replica.setup).values()))
         request.lost += request.cached
         request.forget()
         return request.location, request.job.ingress_bytes

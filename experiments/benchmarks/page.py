@@ -10,6 +10,7 @@ from pathlib import Path
 from edgewright.experiments.benchmarks.rows import HEADER, Row, cells
 from edgewright.experiments.kernel_speed import machine_name
 from edgewright.experiments.pages import replace_section
+from edgewright.simulator.compiled import compiled_core
 
 __all__ = ["README", "table", "write_tables"]
 
@@ -18,8 +19,9 @@ README = Path(__file__).with_name("README.md")
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The rows as Markdown, with day, machine and Python."""
-    lines = [f"Measured {date.today().isoformat()} on {machine_name()}, Python {platform.python_version()}.", ""]
+    """The rows as Markdown, with day, machine, Python and whether the simulator's core was compiled."""
+    core = "interpreted" if compiled_core() is None else "compiled"
+    lines = [f"Measured {date.today().isoformat()} on {machine_name()}, Python {platform.python_version()}, core {core}.", ""]
     lines += [f"| {' | '.join(HEADER)} |", f"|{'---|' * len(HEADER)}"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in cells(rows))])
 
