@@ -93,7 +93,7 @@ class Lane:
                 return
 
     def _run(self) -> Generator[Any, Any, None]:
-        """What the lane does, all the time. It is no process of SimPy's: its two turns per step cost twice as much then."""
+        """What the lane does, all the time. No process of SimPy's: each of its two turns per step would be an event and a resumption."""
         replica = self.replica
         while True:
             if self._leaving:

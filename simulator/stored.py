@@ -200,13 +200,15 @@ def _coded(texts: NDArray[Any]) -> Coded:
 
 
 def _arrow_texts(texts: Coded) -> pa.Array:
+    """Made here: decoding numbers by pyarrow would load all that it computes with."""
     import pyarrow as pa
 
-    encoded = [name.encode() for name in texts.names]
-    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
-    names = pa.Array.from_buffers(pa.string(), len(encoded), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))])
-    codes = pa.Array.from_buffers(pa.int32(), len(texts.codes), [None, pa.py_buffer(texts.codes.astype(np.int32))])
-    return pa.DictionaryArray.from_arrays(codes, names).dictionary_decode()
+    encoded, count = [name.encode() for name in texts.names], len(texts)
+    lengths = np.fromiter(map(len, encoded), np.int32, len(encoded))
+    offsets = np.zeros(count + 1, np.int32)
+    np.cumsum(lengths[texts.codes] if count else lengths[:0], out=offsets[1:])
+    letters = b"".join(map(encoded.__getitem__, texts.codes.tolist()))
+    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(letters)])
 
 
 def _numpy(found: Any) -> Any:

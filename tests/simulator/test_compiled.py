@@ -1,5 +1,6 @@
 """The compiled core is used only where it was compiled of the sources that are there, and says what it lacks."""
 
+import importlib.machinery
 import importlib.util
 import shutil
 
@@ -49,7 +50,7 @@ def test_compiling_says_what_it_needs(monkeypatch, capsys):
     assert "pip install 'edgewright[compiled]'" in capsys.readouterr().err
 
 
-def test_compiling_says_what_went_wrong(monkeypatch, capsys, tmp_path):
+def test_compiling_says_what_went_wrong(monkeypatch, capsys):
     monkeypatch.setattr(compile_core, "MODULES", ("no_such_module",))
     assert compile_core.main() == 1
     assert "no_such_module" in capsys.readouterr().err
