@@ -1,7 +1,8 @@
 """Compile the busiest modules of the simulator: `python -m edgewright.simulator.compile_core`, some minutes, once.
 
-They are the same sources, by mypyc (a part of mypy), so that nothing is written twice; without them everything runs as it does, at about
-half the speed. Asks for a C compiler, and for `pip install 'edgewright[compiled]'`. `compiled` says when what was compiled is used.
+They are the same sources, by mypyc (a part of mypy), so that nothing is written twice; without them everything runs as it does, but slower
+(`experiments/benchmarks/README.md`: a fleet of boards by three quarters, a cluster by a quarter). Asks for a C compiler, and for
+`pip install 'edgewright[compiled]'`. `compiled` says when what was compiled is used.
 
 How wrong: arithmetic is that of the interpreter, double by double (fused multiply-adds are switched off). What a subclass or a test puts
 into a compiled class from outside is refused with a `TypeError`.
@@ -18,11 +19,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from edgewright.simulator.compiled import FOLDER, GROUP, MODULES, digest
+from edgewright.simulator.compiled import FOLDER, GROUP, HOUSES, MODULES, digest
 
 __all__ = ["CannotCompile", "compile_core", "main"]
 
-_HOUSES = ("kernels", "hwmodels", "workloads", "policies", "simulator")
 _OPTIONS = ("--explicit-package-bases", "--follow-imports=silent", "--ignore-missing-imports", "--disable-error-code=import-untyped")
 _SETUP = """
 from mypyc.build import mypycify
@@ -52,7 +52,7 @@ def compile_core() -> Path:
 
 def _copy_sources(work: Path) -> None:
     """The modules to compile with all that their types refer to, and how to."""
-    for house in _HOUSES:
+    for house in HOUSES:
         shutil.copytree(FOLDER.parent.parent / house, work / "edgewright" / house, ignore=shutil.ignore_patterns("_compiled", "*.so"))
     options = [*_OPTIONS, *(f"edgewright/simulator/{module}.py" for module in MODULES)]
     (work / "setup.py").write_text(_SETUP.format(group=GROUP, options=options), encoding="utf-8")

@@ -12,7 +12,7 @@ import sys
 from hashlib import blake2b
 from pathlib import Path
 
-__all__ = ["FOLDER", "GROUP", "MODULES", "compiled_core", "digest"]
+__all__ = ["FOLDER", "GROUP", "HOUSES", "MODULES", "compiled_core", "digest"]
 
 MODULES = (
     "answers",
@@ -41,6 +41,9 @@ MODULES = (
 )
 """What is compiled, all together: a call from one to another costs little then."""
 
+HOUSES = ("kernels", "hwmodels", "workloads", "policies", "simulator")
+"""What their types and constants refer to."""
+
 FOLDER = Path(__file__).parent / "_compiled"
 """Where what was compiled lies, in a folder named after the digest."""
 
@@ -49,10 +52,11 @@ GROUP = "edgewright_simulator"
 
 
 def digest() -> str:
-    """Of the sources, and of this Python."""
+    """Of all sources that compiling looks at, and of this Python."""
     found = blake2b(repr((sys.version, sys.implementation.cache_tag, MODULES)).encode(), digest_size=8)
-    for module in MODULES:
-        found.update((FOLDER.parent / f"{module}.py").read_bytes())
+    for house in HOUSES:
+        for file in sorted((FOLDER.parent.parent / house).rglob("*.py")):
+            found.update(file.read_bytes())
     return found.hexdigest()
 
 

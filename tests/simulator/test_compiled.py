@@ -12,14 +12,15 @@ from edgewright.simulator import compile_core, compiled
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
     """A copy of the modules, and nothing compiled."""
-    for module in compiled.MODULES:
-        shutil.copy2(compiled.FOLDER.parent / f"{module}.py", tmp_path)
-    monkeypatch.setattr(compiled, "FOLDER", tmp_path / "_compiled")
+    for house in ("simulator", "workloads"):
+        shutil.copytree(compiled.FOLDER.parent.parent / house, tmp_path / house, ignore=shutil.ignore_patterns("_compiled"))
+    monkeypatch.setattr(compiled, "FOLDER", tmp_path / "simulator" / "_compiled")
     monkeypatch.setenv("EDGEWRIGHT_COMPILED", "on")
     return tmp_path
 
 
-def test_what_was_compiled_of_other_sources_is_left_aside(sources, monkeypatch):
+@pytest.mark.parametrize("changed", ["simulator/lane.py", "workloads/jobs.py"])
+def test_what_was_compiled_of_other_sources_is_left_aside(sources, monkeypatch, changed):
     assert compiled.compiled_core() is None
     folder = compiled.FOLDER / compiled.digest()
     folder.mkdir(parents=True)
@@ -27,7 +28,7 @@ def test_what_was_compiled_of_other_sources_is_left_aside(sources, monkeypatch):
     monkeypatch.setenv("EDGEWRIGHT_COMPILED", "off")
     assert compiled.compiled_core() is None
     monkeypatch.setenv("EDGEWRIGHT_COMPILED", "on")
-    with (sources / f"{compiled.MODULES[-1]}.py").open("a") as file:
+    with (sources / changed).open("a") as file:
         file.write("# changed\n")
     assert compiled.compiled_core() is None
 
